@@ -13,7 +13,6 @@ from signoff.record import (
     CheckpointResult,
     Criterion,
     Evidence,
-    Finding,
     Outcome,
     Record,
     Run,
@@ -24,6 +23,7 @@ from signoff.record import (
     TestResult,
     Verdict,
 )
+from signoff.verdict import judge
 
 MakeCheckpoint: TypeAlias = Callable[..., CheckpointResult]
 
@@ -263,7 +263,7 @@ def _make_checkpoint() -> MakeCheckpoint:
 @pytest.fixture(name="record")
 def _record() -> Record:
     """A run of one runbook in which every outcome occurs; its verdict is HOLD."""
-    return Record(
+    unjudged = Record(
         run=Run(
             id="20310603T091407Z-snapshot_backfill-7f3a",
             environment="staging",
@@ -304,17 +304,7 @@ def _record() -> Record:
             ),
         ),
         checkpoints=_checkpoints(),
-        verdict=Verdict(
-            decision="HOLD",
-            findings=(
-                Finding(
-                    rule="every checkpoint is green",
-                    decision="HOLD",
-                    text="5 checkpoints are not green.",
-                    checkpoints=("SNP-075", "SNP-078", "SNP-076", "SNP-079", "SNP-016"),
-                ),
-            ),
-        ),
+        verdict=Verdict(decision="HOLD", findings=()),
         targets=(
             Target(
                 system="cowrieprocessor",
@@ -326,6 +316,7 @@ def _record() -> Record:
             ),
         ),
     )
+    return replace(unjudged, verdict=judge(unjudged))
 
 
 @pytest.fixture(name="green")
@@ -336,4 +327,5 @@ def _green(record: Record) -> Record:
         for checkpoint in record.checkpoints
         if checkpoint.outcome in {"passed", "attested", "not_applicable"}
     )
-    return replace(record, checkpoints=kept, verdict=Verdict(decision="PROMOTE", findings=()))
+    green = replace(record, checkpoints=kept)
+    return replace(green, verdict=judge(green))

@@ -1,0 +1,193 @@
+"""How reports word a record: figures, limits, margins, the sum of outcomes and the reason of a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+from signoff.record import (
+    GREEN,
+    OUTCOMES,
+    CheckpointResult,
+    Criterion,
+    JSONValue,
+    Outcome,
+    Record,
+)
+from signoff.report.visible import shortened
+from signoff.values import number_text
+
+OUTCOME_WORDS: Final[dict[Outcome, str]] = {outcome: outcome.replace("_", " ") for outcome in OUTCOMES}
+"""The word of each outcome in a report."""
+
+MINUS: Final = "\N{MINUS SIGN}"
+
+_SUM_ORDER: Final[tuple[Outcome, ...]] = (
+    "passed",
+    "attested",
+    "waived",
+    "not_applicable",
+    "failed",
+    "error",
+    "inconclusive",
+    "not_run",
+    "pending",
+)
+_SIGNS: Final = {">=": "≥", "<=": "≤", "between": "", "one of": "one of"}
+_ORDERED: Final = frozenset({">=", "<=", ">", "<", "between"})
+_FIGURE_CHARACTERS: Final = 100
+_REASON_CHARACTERS: Final = 240
+
+
+class Line(NamedTuple):
+    """One criterion as a line of a table; every part is text for a reader.
+
+    Attributes:
+        name: what was measured.
+        measured: the value with its unit.
+        required: comparison and limit with their unit.
+        margin: how far the value is inside the limit, or with a minus sign outside; empty when the
+            comparison knows no distance; ``undecided`` when the confidence interval holds the limit.
+        outcome: of this criterion.
+        reason: why, in one sentence with the numbers.
+    """
+
+    name: str
+    measured: str
+    required: str
+    margin: str
+    outcome: Outcome
+    reason: str
+
+
+def line(criterion: Criterion) -> Line:
+    """The line of one criterion."""
+    limits = _numbers(criterion, criterion.limit)
+    return Line(
+        name=criterion.name,
+        measured=_figure(criterion, criterion.measured, beside=limits),
+        required=required(criterion, criterion.limit),
+        margin=_margin(criterion),
+        outcome=criterion.outcome,
+        reason=criterion.reason,
+    )
+
+
+def required(criterion: Criterion, limit: JSONValue) -> str:
+    """A limit of the criterion with its comparison, for instance ``≥ 95 %``."""
+    sign = _SIGNS.get(criterion.comparison, criterion.comparison)
+    if criterion.comparison == "between" and isinstance(limit, list | tuple) and len(limit) == 2:  # noqa: PLR2004 - both ends
+        low, high = (_figure(criterion, end, unit=False) for end in limit)
+        return f"{low} to {high} {criterion.unit}".rstrip()
+    if criterion.comparison == "one of" and isinstance(limit, list | tuple):
+        return f"{sign} " + ", ".join(_figure(criterion, choice) for choice in limit)
+    return f"{sign} {_figure(criterion, limit)}"
+
+
+def interval(criterion: Criterion) -> str:
+    """The confidence interval of a sampled quantity in words; empty for an exact one."""
+    if criterion.interval is None:
+        return ""
+    beside = _numbers(criterion, criterion.limit)
+    low, high = (number_text(Fraction(repr(bound)), beside) for bound in criterion.interval)
+    words = f"{low} to {high} {criterion.unit}".rstrip()
+    if criterion.confidence is not None:
+        words += f", each bound with {criterion.confidence * 100:g} % confidence"
+    if criterion.samples is not None:
+        words += f", n = {criterion.samples:,}"
+    return f"{words} ({criterion.method})" if criterion.method else words
+
+
+def checkpoint_lines(checkpoint: CheckpointResult) -> list[Line]:
+    """The lines of all criteria of a checkpoint, in the order in which they were judged."""
+    return [line(criterion) for test in checkpoint.tests for criterion in test.criteria]
+
+
+def blocking_lines(checkpoint: CheckpointResult) -> list[Line]:
+    """The lines that keep a checkpoint from being green; none when the reason is not a criterion."""
+    return [found for found in checkpoint_lines(checkpoint) if found.outcome != "passed"]
+
+
+def blockers(record: Record) -> list[CheckpointResult]:
+    """The checkpoints that are not green: those that call for a rollback first, then the worst first."""
+    return sorted(
+        (checkpoint for checkpoint in record.checkpoints if checkpoint.outcome not in GREEN),
+        key=lambda c: (not (c.rollback and c.outcome == "failed"), OUTCOMES.index(c.outcome)),
+    )
+
+
+def sum_in_words(record: Record) -> str:
+    """What became of every planned checkpoint: ``13 planned = 9 passed + 2 failed + 2 not run``."""
+    counts = record.counts()
+    parts = [f"{counts[outcome]:,} {OUTCOME_WORDS[outcome]}" for outcome in _SUM_ORDER if counts[outcome]]
+    return f"{len(record.checkpoints):,} planned = {' + '.join(parts) or '0'}"
+
+
+def reason(record: Record) -> str:
+    """Why the verdict is what it is, in one sentence made of what the rules of the policy found."""
+    words = "; ".join(
+        shortened(finding.text.rstrip("."), _REASON_CHARACTERS) for finding in record.verdict.findings
+    )
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def _figure(
+    criterion: Criterion, value: JSONValue, *, beside: Iterable[Fraction] = (), unit: bool = True
+) -> str:
+    number = _number(criterion, value)
+    if number is not None:
+        return f"{number_text(number, beside)} {criterion.unit if unit else ''}".rstrip()
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return shortened(value, _FIGURE_CHARACTERS) or "an empty text"
+    return shortened(json.dumps(value, ensure_ascii=False), _FIGURE_CHARACTERS)
+
+
+def _margin(criterion: Criterion) -> str:
+    measured = _number(criterion, criterion.measured)
+    limits = _numbers(criterion, criterion.limit)
+    if measured is None or not limits or criterion.comparison not in _ORDERED:
+        return ""
+    if criterion.outcome == "inconclusive":
+        return "undecided"
+    # A sampled quantity is judged by a bound: when it passed by the nearer one, else by the one farther out.
+    ends = [measured]
+    if criterion.interval is not None:
+        ends = [Fraction(repr(bound)) for bound in criterion.interval]
+    nearest = min if criterion.outcome == "passed" else max
+    margin = nearest(_distance(criterion.comparison, end, limits) for end in ends)
+    sign = "+" if margin > 0 else MINUS if margin < 0 else ""
+    return f"{sign}{number_text(abs(margin), [Fraction(0)])} {criterion.unit}".rstrip()
+
+
+def _distance(comparison: str, measured: Fraction, limits: list[Fraction]) -> Fraction:
+    match comparison:
+        case ">=" | ">":
+            return measured - limits[0]
+        case "<=" | "<":
+            return limits[0] - measured
+        case _:
+            return min(measured - limits[0], limits[-1] - measured)
+
+
+def _numbers(criterion: Criterion, limit: JSONValue) -> list[Fraction]:
+    ends = limit if isinstance(limit, list | tuple) else [limit]
+    numbers = [_number(criterion, end) for end in ends]
+    return [number for number in numbers if number is not None]
+
+
+def _number(criterion: Criterion, value: JSONValue) -> Fraction | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return Fraction(repr(value))
+    if isinstance(value, str) and criterion.comparison in _ORDERED:
+        # The record keeps a number that JSON cannot hold exactly as its text.
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            return None
+    return None
