@@ -95,7 +95,7 @@ class Between:
 
     def parts(self, limit: object) -> list[object] | None:
         """A list of two."""
-        return limit if isinstance(limit, list) and len(limit) == 2 else None  # noqa: PLR2004 - two ends
+        return list(limit) if isinstance(limit, list | tuple) and len(limit) == 2 else None  # noqa: PLR2004 - two ends
 
     def fits(self, kind: str) -> bool:
         """Only kinds with an order."""
@@ -162,7 +162,7 @@ class OneOf:
 
     def parts(self, limit: object) -> list[object] | None:
         """A list of at least one."""
-        return limit if isinstance(limit, list) and limit else None
+        return list(limit) if isinstance(limit, list | tuple) and limit else None
 
     def fits(self, kind: str) -> bool:  # noqa: ARG002 - every kind has equality
         """Every kind."""

@@ -286,7 +286,7 @@ class Expectation:
 
 def _in_kind_of(stated: Sequence[object], limit: object) -> object:
     """TOML has no sets: a list stands for one where the test has one."""
-    if len(stated) == 1 and isinstance(stated[0], set | frozenset) and isinstance(limit, list):
+    if len(stated) == 1 and isinstance(stated[0], set | frozenset) and isinstance(limit, list | tuple):
         return frozenset(limit)
     return limit
 
