@@ -17,7 +17,6 @@ from rich.text import Text
 from signoff.record import CheckpointResult, Decision, Record
 from signoff.report.visible import shortened, visible
 from signoff.report.wording import (
-    MINUS,
     OUTCOME_WORDS,
     blockers,
     blocking_lines,
@@ -33,9 +32,7 @@ _STYLES: Final[dict[Decision, str]] = {
     "HOLD": "bold yellow",
     "ROLLBACK": "bold red",
 }
-_ASCII: Final = str.maketrans(
-    {"≥": ">=", "≤": "<=", MINUS: "-", "…": "...", "·": "-", "\N{EN DASH}": "-", "µ": "u"}
-)
+_ASCII: Final = str.maketrans({"≥": ">=", "≤": "<=", "…": "...", "·": "-", "\N{EN DASH}": "-", "µ": "u"})
 
 
 def print_summary(record: Record, console: Console, report_path: Path) -> None:

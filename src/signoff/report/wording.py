@@ -22,8 +22,6 @@ from signoff.values import number_text
 OUTCOME_WORDS: Final[dict[Outcome, str]] = {outcome: outcome.replace("_", " ") for outcome in OUTCOMES}
 """The word of each outcome in a report."""
 
-MINUS: Final = "\N{MINUS SIGN}"
-
 _SUM_ORDER: Final[tuple[Outcome, ...]] = (
     "passed",
     "attested",
@@ -159,7 +157,7 @@ def _margin(criterion: Criterion) -> str:
         ends = [Fraction(repr(bound)) for bound in criterion.interval]
     nearest = min if criterion.outcome == "passed" else max
     margin = nearest(_distance(criterion.comparison, end, limits) for end in ends)
-    sign = "+" if margin > 0 else MINUS if margin < 0 else ""
+    sign = "+" if margin > 0 else "-" if margin < 0 else ""
     return f"{sign}{number_text(abs(margin), [Fraction(0)])} {criterion.unit}".rstrip()
 
 
