@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
@@ -27,7 +28,7 @@ from signoff.environment.components import (
 )
 from signoff.environment.problems import child, suggestion
 from signoff.errors import ComponentNotConfigured, ProfileError
-from signoff.secrets import Secret
+from signoff.secrets import Redactor, Secret
 
 LimitValue: TypeAlias = int | float | str | tuple[int | float | str, ...]
 """A limit: two values for ``between``, all accepted ones for ``one of``."""
@@ -300,9 +301,14 @@ class Profile:
             )
         return self.systems[name]
 
-    def limit(self, checkpoint: str, criterion: str) -> Limit | None:
-        """The limit that this environment sets for a criterion; ``None`` when the runbook's holds."""
-        return self.limits.get(checkpoint, {}).get(criterion)
+    def limits_of(self, checkpoint: str) -> Mapping[str, Limit]:
+        """The limits that this environment sets for a checkpoint, by criterion; the runbook's hold otherwise."""
+        return self.limits.get(checkpoint, {})
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Removes the secrets of this profile from text."""
+        return Redactor(self.secrets)
 
 
 def keys(table: type) -> dict[str, dataclasses.Field[Any]]:
