@@ -302,7 +302,7 @@ class Profile:
         return self.systems[name]
 
     def limits_of(self, checkpoint: str) -> Mapping[str, Limit]:
-        """The limits that this environment sets for a checkpoint, by criterion; the runbook's hold otherwise."""
+        """The limits that this environment sets for a checkpoint, by criterion; others are the runbook's."""
         return self.limits.get(checkpoint, {})
 
     @cached_property
