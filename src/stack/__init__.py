@@ -1,1 +1,1 @@
-"""The local deployment that ``--env local`` boots: PostgreSQL with a streaming standby, and both databases."""
+"""The local deployment that ``--env local`` boots: PostgreSQL, its standby, and both databases."""

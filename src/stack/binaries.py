@@ -29,17 +29,25 @@ class Installation:
     Attributes:
         programs: the directory that holds ``postgres``, ``initdb`` and ``psql``.
         version: for instance ``18.6``.
-        trees: the directories that a copy must hold, side by side, for the programs to run elsewhere.
     """
 
     programs: Path
     version: str
-    trees: tuple[Path, ...]
 
     @property
     def major(self) -> int:
         """The major version, for instance 18."""
         return int(self.version.split(".")[0])
+
+    @property
+    def trees(self) -> tuple[Path, ...]:
+        """The directories that a copy must hold, side by side, for the programs to run elsewhere.
+
+        A wheel keeps its libraries in a directory beside the package, and its programs find them there.
+        """
+        package = self.programs.parent.parent
+        libraries = package.with_name(f"{package.name}.libs")
+        return (package, libraries) if libraries.is_dir() else (self.programs.parent,)
 
     def program(self, name: str) -> str:
         """The path of one program."""
@@ -57,36 +65,32 @@ def find(*, major: int | None = None, directory: Path | None = None) -> Installa
         BinariesMissing: nothing found fits.
     """
     looked_into = []
-    for programs, trees in _candidates() if directory is None else [(directory, (directory.parent,))]:
+    for programs in _candidates() if directory is None else [directory]:
         version = _version(programs)
         looked_into.append(f"{programs} ({version or 'no working server'})")
         if version and major in (None, int(version.split(".")[0])):
-            return Installation(programs, version, trees)
-    wanted = "PostgreSQL" if major is None else f"PostgreSQL {major}"
+            return Installation(programs, version)
     raise BinariesMissing(
-        wanted,
+        "PostgreSQL" if major is None else f"PostgreSQL {major}",
         got=", ".join(looked_into) or "no installation at all",
         expected="a directory that holds postgres, initdb and psql of that version",
-        next_step="Install the extra `signoff[stack]` or a system package, or set PG_BIN to such a directory.",
+        next_step="Install the extra `signoff[stack]` or a system package, or name one by PG_BIN.",
     )
 
 
-def _candidates() -> Iterator[tuple[Path, tuple[Path, ...]]]:
+def _candidates() -> Iterator[Path]:
     if named := os.environ.get("PG_BIN"):
-        yield Path(named), (Path(named).parent,)
+        yield Path(named)
     # find_spec does not import the package: as root its Python layer would create a system user and
     # make every parent directory readable by all.
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
-    for location in (spec.submodule_search_locations if spec else None) or ():
-        package = Path(location)
-        libraries = package.with_name(f"{WHEEL_PACKAGE}.libs")
-        yield package / "pginstall" / "bin", (package, libraries) if libraries.is_dir() else (package,)
-    majors = sorted((p for p in DEBIAN_ROOT.glob("*") if p.name.isdigit()), key=lambda p: -int(p.name))
-    for root in majors:
-        yield root / "bin", (root,)
+    for package in (spec.submodule_search_locations if spec else None) or ():
+        yield Path(package) / "pginstall" / "bin"
+    majors = [path for path in DEBIAN_ROOT.glob("*") if path.name.isdigit()]
+    for root in sorted(majors, key=lambda path: -int(path.name)):
+        yield root / "bin"
     if pg_ctl := shutil.which("pg_ctl"):
-        programs = Path(pg_ctl).resolve().parent
-        yield programs, (programs.parent,)
+        yield Path(pg_ctl).resolve().parent
 
 
 def _version(programs: Path) -> str | None:

@@ -7,7 +7,7 @@ The tree::
     ├── StartFailed        a server did not come up
     ├── StackRunning       there is one already
     ├── StackNotRunning    there is none
-    └── ProcedureFailed    a procedure could not do what it is for
+    └── StopFailed         it does not end
 
 Each error has four parts: its subject, what was got, what was expected, and the next step.
 """
@@ -52,5 +52,5 @@ class StackNotRunning(StackError):
     """No stack is running."""
 
 
-class ProcedureFailed(StackError):
-    """A procedure could not do what it is for."""
+class StopFailed(StackError):
+    """A stack does not end."""

@@ -15,6 +15,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,8 +88,10 @@ def _passable(directory: Path) -> bool:
 
 
 def _copied(installation: Installation) -> Installation:
-    """Copy the trees side by side below the cache, once for each version; safe when two do so at once."""
-    target = CACHE / f"postgresql-{installation.version}"
+    """Copy the trees side by side below the cache, once for each build; safe when two do so at once."""
+    server = Path(installation.program("postgres"))
+    build = zlib.crc32(f"{server} {server.stat().st_mtime_ns}".encode())
+    target = CACHE / f"postgresql-{installation.version}-{build:08x}"
     CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
