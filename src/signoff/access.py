@@ -1,0 +1,51 @@
+"""What each access may do (``markers.ini`` says it in words), and where destructive work is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from signoff.record import Access
+
+if TYPE_CHECKING:
+    from signoff.environment import Profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """What a test with an access may do.
+
+    Attributes:
+        writes_sql: statements run as the role allows; otherwise only statements that are known to read.
+        runs_procedures: procedures of the profile may run.
+    """
+
+    writes_sql: bool
+    runs_procedures: bool
+
+
+PERMISSIONS: Final[Mapping[Access, Permissions]] = MappingProxyType(
+    {
+        "read_only": Permissions(writes_sql=False, runs_procedures=False),
+        "destructive": Permissions(writes_sql=True, runs_procedures=True),
+    }
+)
+"""The permissions of each access. Reading a host or an artifact never depends on the access."""
+
+
+def destructive_refusal(profile: Profile, allowed: str | None) -> str:
+    """Why a destructive test may not run in an environment; empty if it may.
+
+    Args:
+        profile: the environment.
+        allowed: the environment that ``--allow-destructive`` names.
+    """
+    if profile.destructive == "never":
+        return f"the environment {profile.name} forbids destructive tests (destructive = never)"
+    if profile.destructive == "approval" and allowed != profile.name:
+        needed = f"--allow-destructive={profile.name}"
+        given = f"--allow-destructive={allowed} names another" if allowed else "it was not given"
+        return f"the environment {profile.name} needs {needed} for destructive tests; {given}"
+    return ""
