@@ -50,10 +50,14 @@ class Asked:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
 
-    def answered(self, answer: str) -> Evidence:
+    def answered(self, answer: str, *, sha256: str = "") -> Evidence:
         """Evidence of the question and its answer, cut to the bounds of this module.
 
-        Of a long answer the first and the last lines are kept; the digest is that of the whole.
+        Of a long answer the first and the last lines are kept.
+
+        Args:
+            answer: what came back.
+            sha256: digest of the whole answer; that of ``answer`` by default.
         """
         seconds = time.monotonic() - self.begun
         whole = self.redact(answer)
@@ -66,7 +70,7 @@ class Asked:
             at=self.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             seconds=round(seconds, 6),
             truncated=truncated,
-            sha256=hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest(),
+            sha256=sha256 or hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest(),
         )
 
 
