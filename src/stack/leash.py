@@ -46,10 +46,9 @@ class Leash:
 
     def drop(self, processes: Collection[subprocess.Popen[bytes]]) -> None:
         """End the processes and remove the directory: the watchdog sees what a dead launcher shows it."""
-        if self._watchdog.poll() is None:
-            with contextlib.suppress(OSError):
-                self._pipe.close()
-        else:
+        with contextlib.suppress(OSError):
+            self._pipe.close()
+        if self._watchdog.poll() not in (None, 0):
             for process in processes:
                 process.send_signal(signal.SIGINT)
         for process in processes:

@@ -275,20 +275,23 @@ class Cluster:
 
     def _start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        with (self.directory / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - the programs of the installation
-                [*self._identity.prefix, *command],
-                env={**environment, "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                user=self._identity.uid,
-                group=self._identity.gid,
-                extra_groups=None if self._identity.uid is None else [],
-                cwd="/",
-                # Ctrl-C in the launcher's terminal is the launcher's to handle.
-                start_new_session=True,
-            )
+        try:
+            with (self.directory / f"{name}.log").open("ab") as log:
+                process = subprocess.Popen(  # noqa: S603 - the programs of the installation
+                    [*self._identity.prefix, *command],
+                    env={**environment, "LC_ALL": "C"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    user=self._identity.uid,
+                    group=self._identity.gid,
+                    extra_groups=None if self._identity.uid is None else [],
+                    cwd="/",
+                    # Ctrl-C in the launcher's terminal is the launcher's to handle.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise self._failure(name, str(error)) from error
         self._processes[name] = process
         self._leash.tie(process)
         return process
