@@ -147,8 +147,8 @@ def _from_file(path: str, subject: str) -> Secret:
             expected="a file that holds the secret",
             next_step="Create the file with mode 0600, or correct the path.",
         ) from exc
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SecretError(
                 subject,
@@ -165,7 +165,9 @@ def _from_file(path: str, subject: str) -> Secret:
                 next_step=f"Run: chmod 600 {path}. Where the mode is not yours to set (a mounted secret), "
                 f'refer to it as {{ command = ["cat", "{path}"] }}.',
             )
-        return _decode(bytearray(file.read(MAX_BYTES + 1)), FileReference(path), subject)
+        return _decode(bytearray(os.read(descriptor, MAX_BYTES + 1)), FileReference(path), subject)
+    finally:
+        os.close(descriptor)
 
 
 def _decode(content: bytearray, reference: Reference, subject: str) -> Secret:
