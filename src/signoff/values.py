@@ -19,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from math import isfinite
+from types import NoneType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from signoff.errors import EvidenceError
@@ -43,11 +44,13 @@ NOTHING: Final = "nothing"
 ORDERED: Final = frozenset({NUMBER, DATE, MOMENT, LOCAL_MOMENT})
 """Kinds with a natural order. Text has none: "10" sorts before "9"."""
 
+_SCALARS: Final = (str, int, float, Decimal, Fraction, date, timedelta, NoneType)
 _EMPTY_KINDS: Final = frozenset({TEXT, SEQUENCE, SET, MAPPING})
 _SHOWN_CHARACTERS: Final = 200
 _RECORDED_CHARACTERS: Final = 20_000
 _EXACT_DIGITS: Final = 10
 _LARGEST_DIGITS: Final = 40
+_UNREADABLE: Final = 10**21
 
 
 class Canonical(NamedTuple):
@@ -122,6 +125,8 @@ def element(value: object, subject: str) -> Canonical:
     Raises:
         EvidenceError: the value or a part of it is not finite or of a type that cannot be judged.
     """
+    if isinstance(value, _SCALARS):
+        return _scalar(value, subject)
     match value:
         case list() | tuple():
             return Canonical(SEQUENCE, tuple(element(item, subject) for item in value))
@@ -131,7 +136,12 @@ def element(value: object, subject: str) -> Canonical:
             pairs = ((element(key, subject), element(item, subject)) for key, item in value.items())
             return Canonical(MAPPING, frozenset(pairs))
         case _:
-            return _scalar(value, subject)
+            raise EvidenceError(
+                subject,
+                got=f"a value of type {type(value).__name__}",
+                expected="a number, text, truth value, date, time or duration, or a collection of these",
+                next_step="Convert the value where it is measured, for instance with a cast in the query.",
+            )
 
 
 def _scalar(value: object, subject: str) -> Canonical:
@@ -150,15 +160,8 @@ def _scalar(value: object, subject: str) -> Canonical:
             form = Canonical(MOMENT, value.astimezone(UTC))
         case date():
             form = Canonical(DATE, value)
-        case timedelta():
-            form = Canonical(DURATION, value)
         case _:
-            raise EvidenceError(
-                subject,
-                got=f"a value of type {type(value).__name__}",
-                expected="a number, text, truth value, date, time or duration, or a collection of these",
-                next_step="Convert the value where it is measured, for instance with a cast in the query.",
-            )
+            form = Canonical(DURATION, value)
     return form
 
 
@@ -196,6 +199,8 @@ def recorded(value: object, redact: Redact) -> JSONValue:
 
 
 def _recorded(value: object, redact: Redact) -> JSONValue:
+    if isinstance(value, _SCALARS):
+        return _recorded_scalar(value, redact)
     match value:
         case list() | tuple():
             return [_recorded(item, redact) for item in value]
@@ -207,7 +212,7 @@ def _recorded(value: object, redact: Redact) -> JSONValue:
                 return {str(key): item for key, item in sorted(items, key=_by_type_and_text)}
             return [list(pair) for pair in sorted(items, key=_by_type_and_text)]
         case _:
-            return _recorded_scalar(value, redact)
+            return f"({type(value).__name__})"
 
 
 def _by_type_and_text(value: object) -> tuple[str, str]:
@@ -224,10 +229,8 @@ def _recorded_scalar(value: object, redact: Redact) -> JSONValue:
             return _recorded_number(value)
         case datetime() | date():
             return value.isoformat()
-        case timedelta():
-            return str(value)
         case _:
-            return f"({type(value).__name__})"
+            return str(value)
 
 
 def _recorded_number(value: float | Decimal | Fraction) -> JSONValue:
@@ -262,6 +265,9 @@ def shown(value: object, unit: str, redact: Redact, *, beside: Iterable[Fraction
             text = f"{_shown_number(value, beside)} {unit}".rstrip()
         case datetime() | date():
             text = value.isoformat()
+        case list() | tuple():
+            # No more items than characters are shown.
+            text = json.dumps(_recorded(value[:_SHOWN_CHARACTERS], redact), ensure_ascii=False)
         case _:
             text = json.dumps(_recorded(value, redact), ensure_ascii=False)
     if len(text) > _SHOWN_CHARACTERS:
@@ -287,6 +293,8 @@ def number_text(number: Fraction, beside: Iterable[Fraction] = (), rounding: str
         beside: numbers that the rounded text must stay on the same side of.
         rounding: a rounding mode of :mod:`decimal`.
     """
+    if abs(number) >= _UNREADABLE:
+        return f"{Context(prec=4, rounding=rounding).divide(number.numerator, number.denominator):.3E}"
     if number.denominator == 1:
         return f"{number.numerator:,}"
     short = Fraction(Context(prec=_EXACT_DIGITS).divide(number.numerator, number.denominator)) == number
