@@ -135,11 +135,15 @@ class Cluster:
         password: str | None = None,
     ) -> str:
         """A connection string; the superuser's if no other user is named."""
-        port = self.replica_port if replica else self.port
-        return (
-            f"host={self.host} port={port} dbname={database} user={user or self.superuser} "
-            f"password={password or self.password} connect_timeout=10"
-        )
+        parts = {
+            "host": self.host,
+            "port": self.replica_port if replica else self.port,
+            "dbname": database,
+            "user": user or self.superuser,
+            "password": password or self.password,
+            "connect_timeout": 10,
+        }
+        return " ".join(f"{name}={_quoted(str(part))}" for name, part in parts.items())
 
     def start(self) -> None:
         """Create and start the servers; returns when both accept connections.
@@ -342,3 +346,9 @@ def _place(expected_bytes: int) -> Path | None:
 def _assignment(name: str, value: str) -> str:
     quoted = value.replace("'", "''")
     return f"{name} = '{quoted}'\n"
+
+
+def _quoted(part: str) -> str:
+    """A value of a connection string, whatever it holds."""
+    escaped = part.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
