@@ -50,23 +50,24 @@ class Asked:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
 
-    def answered(self, answer: str, *, sha256: str = "") -> Evidence:
+    def answered(self, answer: str, *, lines: int = 0, sha256: str = "") -> Evidence:
         """Evidence of the question and its answer, cut to the bounds of this module.
 
         Of a long answer the first and the last lines are kept.
 
         Args:
             answer: what came back.
-            sha256: digest of the whole answer; that of ``answer`` by default.
+            lines: how many lines the whole answer has, when ``answer`` leaves some out.
+            sha256: digest of the whole answer, likewise.
         """
         seconds = time.monotonic() - self.begun
         whole = self.redact(answer)
-        lines, truncated = _bounded(whole.splitlines())
+        kept, truncated = _bounded(whole.splitlines(), lines)
         return Evidence(
             kind=self.kind,
             source=self.source,
             asked=_cut(self.redact(self.text), ASKED_CHARACTERS),
-            answer="\n".join(lines),
+            answer="\n".join(kept),
             at=self.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             seconds=round(seconds, 6),
             truncated=truncated,
@@ -74,14 +75,13 @@ class Asked:
         )
 
 
-def _bounded(lines: list[str]) -> tuple[list[str], bool]:
+def _bounded(lines: list[str], total: int) -> tuple[list[str], bool]:
     short = [_cut(line, LINE_CHARACTERS) for line in lines]
-    truncated = short != lines
     if len(short) <= ANSWER_LINES:
-        return short, truncated
+        return short, short != lines
     head = ANSWER_LINES // 2
     tail = ANSWER_LINES - head - 1
-    left_out = len(short) - head - tail
+    left_out = max(len(short), total) - head - tail
     return [*short[:head], f"… {left_out:,} lines left out …", *short[-tail:]], True
 
 

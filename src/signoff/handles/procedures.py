@@ -165,7 +165,8 @@ class Running:
                 seconds=seconds,
             )
             answer = f"{text}\nexit status {self._process.returncode}".lstrip("\n")
-            self._observe(self._asked.answered(answer, sha256=self._output.sha256()))
+            lines, digest = self._output.lines() + 1, self._output.sha256()
+            self._observe(self._asked.answered(answer, lines=lines, sha256=digest))
         return self._outcome
 
 

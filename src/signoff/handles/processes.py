@@ -11,10 +11,11 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
-from signoff.errors import HandleError, MissingObject, PermissionDenied
+from signoff.errors import HandleError, MissingObject, PermissionDenied, TimedOut, UnexpectedAnswer
 from signoff.handles.observation import Redact
 
 LINES: Final = 1000
@@ -110,6 +111,75 @@ def _not_started(
     )
 
 
+@dataclass(frozen=True)
+class Captured:
+    """What a short command printed.
+
+    Attributes:
+        status: exit status.
+        stdout: its standard output.
+        stderr: its standard error, stripped.
+    """
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+def capture(command: Sequence[str], *, subject: str, timeout: float, limit: int) -> Captured:
+    """Run a short command to its end.
+
+    Args:
+        command: program and arguments; no shell.
+        subject: what errors shall be about.
+        timeout: seconds after which its process group is ended.
+        limit: bytes of standard output after which it is ended.
+
+    Raises:
+        MissingObject, PermissionDenied: it cannot be started.
+        TimedOut: it did not end in time.
+        UnexpectedAnswer: it printed more than the limit.
+    """
+    process = start(command, subject=subject, stderr=subprocess.PIPE)
+    outputs: dict[str, bytes] = {}
+
+    def read(name: str, stream: IO[bytes], most: int) -> None:
+        with stream:
+            outputs[name] = stream.read(most + 1)
+            if len(outputs[name]) > most:
+                end(process, grace=0)
+
+    readers = [
+        threading.Thread(target=read, args=("stdout", process.stdout, limit), daemon=True),
+        threading.Thread(target=read, args=("stderr", process.stderr, limit), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired as exc:
+        end(process, grace=0)
+        raise TimedOut(
+            subject,
+            got=f"no answer within {timeout:g} s",
+            expected="an answer within the timeout",
+            next_step="Look at the machine and the network, or raise the timeout in the profile.",
+        ) from exc
+    finally:
+        end(process, grace=0)
+        for reader in readers:
+            reader.join(DRAIN)
+    stdout, stderr = outputs.get("stdout", b""), outputs.get("stderr", b"")
+    if len(stdout) > limit:
+        raise UnexpectedAnswer(
+            subject,
+            got=f"more than {limit:,} bytes",
+            expected=f"at most {limit:,} bytes",
+            next_step="Ask for something smaller.",
+        )
+    return Captured(process.returncode, stdout, stderr.decode("utf-8", "replace").strip())
+
+
 class Output:
     """What a program prints: the first and the last lines, those that mean failure, the digest of all.
 
@@ -147,6 +217,11 @@ class Output:
         """The lines that mean failure, the first `LINES` of them."""
         with self._lock:
             return list(self._errors)
+
+    def lines(self) -> int:
+        """How many lines were printed."""
+        with self._lock:
+            return self._count
 
     def sha256(self) -> str:
         """Digest of all redacted lines, each ended by a line feed."""
