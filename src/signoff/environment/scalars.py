@@ -25,6 +25,11 @@ def text(value: Any) -> str:
     raise ValueError
 
 
+def any_text(value: Any) -> str:
+    """A text, which may be empty."""
+    return str(value) if value == "" else text(value)
+
+
 def boolean(value: Any) -> bool:
     """True or false."""
     if isinstance(value, bool):
@@ -108,7 +113,7 @@ SCALARS: Final[Mapping[Any, tuple[str, Callable[[Any], Any]]]] = {
 SETTINGS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "number": ("a number", number),
     "integer": ("an integer", integer),
-    "text": ("a text", text),
+    "text": ("a text", any_text),
     "duration": SCALARS[Seconds],
     "list": ("a list of texts and numbers", items),
 }
