@@ -30,6 +30,7 @@ The tree::
     ├── EvidenceError               a value cannot be judged: None, NaN, empty, wrong type or unit
     ├── CriterionNotMet             a criterion was judged and is not met
     ├── Inconclusive                the evidence does not suffice to judge
+    ├── AttestationMissing          nobody has attested a manual checkpoint
     └── ReportError                 a record or report cannot be read or written
 
 Each error has four parts: its subject, what was got, what was expected, and the next step.
@@ -173,6 +174,10 @@ class CriterionNotMet(SignoffError):
 
 class Inconclusive(SignoffError):
     """The evidence does not suffice to judge."""
+
+
+class AttestationMissing(SignoffError):
+    """Nobody has attested a manual checkpoint."""
 
 
 class ReportError(SignoffError):

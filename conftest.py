@@ -1,0 +1,3 @@
+"""Wires the suite to Signoff."""
+
+pytest_plugins = ["signoff.plugin"]
