@@ -44,6 +44,27 @@ class Secret:
         self._read: Callable[[], str] = lambda: value
         self.origin = origin
 
+    @classmethod
+    def withheld(cls, *, origin: str, subject: str) -> Secret:
+        """A secret that this run has no business to know; to reveal it is an error.
+
+        Args:
+            origin: where it would come from.
+            subject: the file and key that refer to it.
+        """
+
+        def refuse() -> NoReturn:
+            raise SecretError(
+                subject,
+                got="a secret that was not fetched",
+                expected="a run that allows destructive tests",
+                next_step="Name the environment again: --allow-destructive=NAME.",
+            )
+
+        secret = cls("", origin=origin)
+        secret._read = refuse
+        return secret
+
     def reveal(self) -> str:
         """The value itself, for the one call that needs it; never keep or log the result."""
         return self._read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -21,6 +22,12 @@ from signoff.secrets import Secret
 _ADMINISTRATOR: Final = "administrator"
 
 
+_FOR_DESTRUCTIVE: Final = re.compile(
+    rf"systems\..+\.(postgres\.roles\.{_ADMINISTRATOR}\..+|procedures\..+\.environment\..+)"
+)
+"""Keys whose secrets serve destructive tests only: a run that observes must not hold them."""
+
+
 class Resolver(Protocol):
     """Fetches the secret that a reference points at; raises SecretError."""
 
@@ -35,9 +42,12 @@ class Builder:
         path: the profile's file.
         declarations: what the runbooks declare.
         resolver: fetches a secret.
+        destructive: whether the command line allows destructive tests.
     """
 
-    def __init__(self, path: Path, declarations: Declarations, resolver: Resolver) -> None:
+    def __init__(
+        self, path: Path, declarations: Declarations, resolver: Resolver, *, destructive: bool
+    ) -> None:
         self._path = path
         self._file = shown(path)
         self._root = path.absolute().parent.parent
@@ -45,15 +55,17 @@ class Builder:
         self._resolver = resolver
         # A secret is fetched once: asking a vault may cost a second, or a person's touch of a key.
         self._resolved: dict[Reference, Secret] = {}
-        self._converter = self._new_converter()
+        self._allows_destructive = destructive
+        self._converter = self._new_converter(withholds=False)
         self._words = {"python": sys.executable, "root": str(self._root), "psql": "psql"}
 
-    def _new_converter(self) -> Converter:
+    def _new_converter(self, *, withholds: bool) -> Converter:
         return Converter(
             lambda reference, key: self._resolver(reference, subject=f"{self._file}: {key}"),
             root=self._root,
             origin=f"{self._file}: ",
             resolved=self._resolved,
+            is_withheld=lambda key: withholds and _FOR_DESTRUCTIVE.fullmatch(key) is not None,
         )
 
     def profile(self, document: Mapping[str, Any], facts: Facts | None = None) -> Profile:
@@ -76,7 +88,8 @@ class Builder:
         self, document: Mapping[str, Any], *, facts: Facts | None
     ) -> tuple[Profile | None, list[Problem]]:
         """The profile as far as it could be built, and everything that is wrong with it."""
-        converter = self._converter = self._new_converter()
+        withholds = not self._allows_destructive and document.get("destructive") != "always"
+        converter = self._converter = self._new_converter(withholds=withholds)
         if facts is not None and "psql" in facts:
             self._words["psql"] = str(facts["psql"])
         stack = "stack" in document

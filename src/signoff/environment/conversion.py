@@ -39,6 +39,7 @@ class Converter:
         root: the directory that relative paths start from.
         origin: what is put before dotted keys to name a place in messages: ``environments/prod.toml: ``.
         resolved: secrets that were fetched already; further ones are added.
+        is_withheld: says of a dotted key that its secret is not to be fetched.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Converter:
         root: Path,
         origin: str,
         resolved: dict[Reference, Secret],
+        is_withheld: Callable[[str], bool],
     ) -> None:
         self.problems: list[Problem] = []
         self.resolved = resolved
         self._resolver = resolver
         self._root = root
         self._origin = origin
+        self._is_withheld = is_withheld
 
     def problem(self, key: str, *, got: str, expected: str, next_step: str) -> None:
         """Note a problem."""
@@ -144,6 +147,8 @@ class Converter:
         reference = self._reference(value, key)
         if reference is None:
             return None
+        if self._is_withheld(key):
+            return Secret.withheld(origin=str(reference), subject=f"{self._origin}{key}")
         if reference not in self.resolved:
             try:
                 self.resolved[reference] = self._resolver(reference, key)

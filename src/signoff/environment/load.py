@@ -53,7 +53,7 @@ def available_profiles(directory: Path) -> list[str]:
     return sorted(path.stem for path in directory.glob("*.toml") if not path.name.startswith("."))
 
 
-def load_profile(path: Path, declarations: Declarations) -> Profile:
+def load_profile(path: Path, declarations: Declarations, *, destructive: bool = True) -> Profile:
     """Read a profile, validate all of it, and fetch its secrets; no server is touched.
 
     Secrets and values that come from the stack are filled in by `Profile.with_stack`.
@@ -61,12 +61,17 @@ def load_profile(path: Path, declarations: Declarations) -> Profile:
     Args:
         path: ``environments/NAME.toml``.
         declarations: what the runbooks declare.
+        destructive: whether the command line allows destructive tests. If not, and unless the profile says
+            ``always``, the secrets of administrators and procedures are not fetched: whoever only observes
+            need not be able to change anything.
 
     Raises:
         ProfileError: it cannot be read or is not valid; all its problems are in the message.
         SecretError: it is valid, but secrets are missing.
     """
-    return Builder(path, declarations, references.resolve).profile(read_document(path))
+    return Builder(path, declarations, references.resolve, destructive=destructive).profile(
+        read_document(path)
+    )
 
 
 def inspect_profile(path: Path, declarations: Declarations) -> Inspection:
@@ -78,7 +83,7 @@ def inspect_profile(path: Path, declarations: Declarations) -> Inspection:
         ProfileError: the file cannot be read, or is not TOML.
     """
     document = read_document(path)
-    profile, problems = Builder(path, declarations, _probe).build(document, facts=None)
+    profile, problems = Builder(path, declarations, _probe, destructive=True).build(document, facts=None)
     return Inspection(path.stem, shown(path), profile, tuple(problems))
 
 
