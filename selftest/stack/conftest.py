@@ -68,3 +68,15 @@ def python_environment() -> Mapping[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "PYTHON")) and k != "TMPDIR"}
     sources = str(Path(stack.__file__).parents[1])
     return {**inherited, "PYTHONPATH": os.pathsep.join([sources, sysconfig.get_path("purelib")])}
+
+
+@pytest.fixture
+def broken_programs(tmp_path: Path) -> Path:
+    """A directory of PostgreSQL programs that know their version and do nothing else."""
+    directory = tmp_path / "broken"
+    directory.mkdir()
+    for name in ("initdb", "psql", "postgres"):
+        program = directory / name
+        program.write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.6'\necho broken\nexit 1\n")
+        program.chmod(0o755)
+    return directory

@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Final
 
 from stack import watchdog
-from stack.errors import StartFailed
+
+# A new process has the pipe as its standard input, announces itself on it, and only then becomes the program.
+# Until it has done so the pipe has a writer, and the watchdog no end of file: a launcher that dies right
+# after it started something cannot leave it unknown.
+ANNOUNCED: Final = ("/bin/sh", "-c", 'echo "+$$" >&0 && exec "$@" </dev/null', "sh")
 
 
 class Leash:
@@ -36,17 +41,50 @@ class Leash:
         )
         os.close(its_end)
 
-    def tie(self, process: subprocess.Popen[bytes]) -> None:
-        """End the process, which leads a process group of its own, when this process ends."""
-        self._say(f"+{process.pid}")
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        output: IO[bytes],
+        uid: int | None,
+        gid: int | None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process that ends with this one.
+
+        Args:
+            command: program and arguments.
+            environment: all its environment variables.
+            output: where its standard output and standard error go.
+            uid: the user to become; unchanged if ``None``.
+            gid: the group to become, without any other; unchanged if ``None``.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        return subprocess.Popen(  # noqa: S603 - the caller's program, no shell reads its arguments
+            [*ANNOUNCED, *command],
+            env=environment,
+            stdin=self._pipe,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            user=uid,
+            group=gid,
+            extra_groups=None if gid is None else [],
+            cwd="/",
+            # Ctrl-C in this process's terminal is this process's to handle.
+            start_new_session=True,
+        )
 
     def untie(self, process: subprocess.Popen[bytes]) -> None:
         """The process has ended by itself; its id may soon be another's."""
-        self._say(f"-{process.pid}")
+        with contextlib.suppress(BrokenPipeError):
+            self._pipe.write(f"-{process.pid}\n")
+            self._pipe.flush()
 
     def drop(self, processes: Collection[subprocess.Popen[bytes]]) -> None:
         """End the processes and remove the directory: the watchdog sees what a dead launcher shows it."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(BrokenPipeError):
             self._pipe.close()
         if self._watchdog.poll() not in (None, 0):
             for process in processes:
@@ -55,15 +93,3 @@ class Leash:
             process.wait()
         self._watchdog.wait()
         watchdog.remove(self._directory)
-
-    def _say(self, line: str) -> None:
-        try:
-            self._pipe.write(f"{line}\n")
-            self._pipe.flush()
-        except OSError as error:
-            raise StartFailed(
-                "the stack's watchdog",
-                got=f"its end ({error})",
-                expected="a process that outlives this one",
-                next_step="Start again, and do not end it.",
-            ) from error

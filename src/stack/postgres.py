@@ -281,23 +281,16 @@ class Cluster:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         try:
             with (self.directory / f"{name}.log").open("ab") as log:
-                process = subprocess.Popen(  # noqa: S603 - the programs of the installation
+                process = self._leash.start(
                     [*self._identity.prefix, *command],
-                    env={**environment, "LC_ALL": "C"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    user=self._identity.uid,
-                    group=self._identity.gid,
-                    extra_groups=None if self._identity.uid is None else [],
-                    cwd="/",
-                    # Ctrl-C in the launcher's terminal is the launcher's to handle.
-                    start_new_session=True,
+                    environment={**environment, "LC_ALL": "C"},
+                    output=log,
+                    uid=self._identity.uid,
+                    gid=self._identity.gid,
                 )
         except OSError as error:
             raise self._failure(name, str(error)) from error
         self._processes[name] = process
-        self._leash.tie(process)
         return process
 
     def _ended(self, name: str) -> None:

@@ -37,8 +37,8 @@ def watch(lines: Iterable[str]) -> set[int]:
 
 
 def end(groups: Iterable[int], directory: Path) -> None:
-    """Stop the process groups and every server whose data lie in the directory, then remove it."""
-    left = set(groups) | _servers(directory)
+    """Stop the process groups, then remove the directory."""
+    left = set(groups)
     for number, patience in ESCALATION:
         left = _signalled(left, number)
         deadline = time.monotonic() + patience
@@ -56,23 +56,24 @@ def remove(directory: Path) -> None:
         time.sleep(PAUSE)
 
 
-def _servers(directory: Path) -> set[int]:
-    """Postmasters that the launcher could not announce because it died right after it started them."""
-    pids = set()
-    for lock_file in directory.glob("*/postmaster.pid"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pids.add(int(lock_file.read_text().split()[0]))
-    return pids
-
-
 def _signalled(groups: Iterable[int], number: int) -> set[int]:
-    """Signal the groups and return those that still exist."""
-    present = set()
+    """Signal the groups and return those that still run."""
+    running = set()
     for group in groups:
-        with contextlib.suppress(ProcessLookupError):
+        # Permission is denied for a zombie (macOS) or for a stranger that got the number of one of ours.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, number)
-            present.add(group)
-    return present
+            if not _is_zombie(group):
+                running.add(group)
+    return running
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and waits for its parent, which may take a second in a container."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
