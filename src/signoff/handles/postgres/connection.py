@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import Any, Final, TypeAlias
 
 import psycopg
+from psycopg._queries import PostgresQuery
 from psycopg.pq import TransactionStatus
 
 from signoff.errors import ConnectionLost, ServerNotReady, TimedOut, UnexpectedAnswer, Unreachable
@@ -97,7 +98,7 @@ class Connection:
         Raises:
             SignoffError: as `failures.kind_of` maps what went wrong.
         """
-        with self._answering(statement, deadline), self._raw.pipeline():
+        with self._answering(statement, deadline):
             cursor = self._raw.execute(statement, values)
         return _answer(cursor)
 
@@ -193,6 +194,19 @@ class Connection:
         return f"{self.address}: {shortened(statement)}"
 
 
+class _ExtendedCursor(psycopg.RawCursor[Row]):
+    """A cursor that uses the extended protocol also for a statement without parameters.
+
+    A pipeline would do so too, but it ends with a Flush after the Sync, and a server that has received
+    anything after the Sync no longer watches over the time that a transaction is idle.
+    """
+
+    def _execute_send(
+        self, query: PostgresQuery, *, force_extended: bool = True, binary: bool | None = None
+    ) -> None:
+        super()._execute_send(query, force_extended=force_extended, binary=binary)
+
+
 class _Watch:
     """Ends what takes longer than its deadline: cancels first, then cuts the connection.
 
@@ -268,7 +282,7 @@ def _connect_once(address: PostgresAddress, name: str, settings: dict[str, str])
             tcp_user_timeout=round((timeouts.statement + GRACE) * 1000),
             autocommit=True,
             prepare_threshold=None,
-            cursor_factory=psycopg.RawCursor,
+            cursor_factory=_ExtendedCursor,
         )
     except psycopg.Error as exc:
         raise failure(kind_of_connecting(exc), str(address), words_of(exc)) from exc
