@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -55,6 +56,8 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _end_with_standard_input() -> None:
     # Not sys.stdin: a thread that waits in its buffer would hold a lock that the interpreter needs to end.
-    while os.read(0, 4096):
-        pass
+    # An error means that there is no standard input at all.
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
     os.kill(os.getpid(), signal.SIGTERM)
