@@ -123,7 +123,9 @@ def test_a_skipped_case_has_its_reason_twice(record: Record) -> None:
 def test_figures_are_properties_with_sortable_names(record: Record) -> None:
     """Sorted by name, properties keep each criterion together, in the order of judgement."""
     suites = ET.fromstring(render_junit(record))  # noqa: S314 - our own output
-    properties = next(case for case in suites.iter("testcase") if "SNP-077" in case.get("name", "")).iter("property")
+    properties = next(case for case in suites.iter("testcase") if "SNP-077" in case.get("name", "")).iter(
+        "property"
+    )
     facts = {fact.get("name", ""): fact.get("value") for fact in properties}
     assert facts["signoff.criterion.01.measured"] == "11.3 x"
     assert facts["signoff.criterion.02.required"] == "≤ 2 s"

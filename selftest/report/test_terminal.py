@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -135,15 +136,17 @@ def test_hostile_text_cannot_steer_the_terminal(
 
 
 def _on_a_terminal(run: Callable[[Console], None]) -> str:
-    """What a real terminal receives."""
+    """All that a real terminal receives."""
     master, slave = pty.openpty()
-    try:
+    with os.fdopen(master, "rb", buffering=0) as screen:
         with os.fdopen(slave, "w", encoding="utf-8") as file:
             run(Console(file=file, width=70, _environ={"TERM": "xterm"}))
-            file.flush()
-            return os.read(master, 65536).decode()
-    finally:
-        os.close(master)
+        received = b""
+        # Reading fails, and does not end, when nobody holds the other side any more.
+        with contextlib.suppress(OSError):
+            while chunk := screen.read(4096):
+                received += chunk
+    return received.decode()
 
 
 def test_on_a_terminal_a_wait_is_shown_and_removed() -> None:

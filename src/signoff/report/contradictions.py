@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from signoff.errors import ReportError
 from signoff.record import GREEN, Criterion, Record
-from signoff.report.wording import line
+from signoff.report.wording import distance
 from signoff.verdict import judge
 
 _WEIGHT = ("PROMOTE", "HOLD", "ROLLBACK")
@@ -52,5 +52,6 @@ def _contradictions(record: Record) -> Iterator[str]:
 
 def _unmet(criteria: Sequence[Criterion]) -> Iterator[Criterion]:
     for criterion in criteria:
-        if criterion.outcome != "passed" or line(criterion).margin.startswith("-"):
+        margin = distance(criterion)
+        if criterion.outcome != "passed" or (margin is not None and margin < 0):
             yield criterion

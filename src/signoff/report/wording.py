@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -35,6 +36,7 @@ _SUM_ORDER: Final[tuple[Outcome, ...]] = (
 )
 _SIGNS: Final = {">=": "≥", "<=": "≤", "between": "", "one of": "one of"}
 _ORDERED: Final = frozenset({">=", "<=", ">", "<", "between"})
+_EXACT_DIGITS: Final = 10
 _FIGURE_CHARACTERS: Final = 100
 _REASON_CHARACTERS: Final = 240
 
@@ -67,7 +69,7 @@ def line(criterion: Criterion) -> Line:
         name=criterion.name,
         measured=_figure(criterion, criterion.measured, beside=limits),
         required=required(criterion, criterion.limit),
-        margin=_margin(criterion),
+        margin=_margin_words(criterion),
         outcome=criterion.outcome,
         reason=criterion.reason,
     )
@@ -89,13 +91,29 @@ def interval(criterion: Criterion) -> str:
     if criterion.interval is None:
         return ""
     beside = _numbers(criterion, criterion.limit)
-    low, high = (number_text(Fraction(repr(bound)), beside) for bound in criterion.interval)
+    low, high = (_number_words(Decimal(repr(bound)), beside) for bound in criterion.interval)
     words = f"{low} to {high} {criterion.unit}".rstrip()
     if criterion.confidence is not None:
         words += f", each bound with {criterion.confidence * 100:g} % confidence"
     if criterion.samples is not None:
         words += f", n = {criterion.samples:,}"
     return f"{words} ({criterion.method})" if criterion.method else words
+
+
+def distance(criterion: Criterion) -> Decimal | None:
+    """How far a value is inside its limit, negative outside; ``None`` when the comparison knows no distance.
+
+    A sampled quantity is judged by a bound: when it passed by the nearer one, else by the one farther out.
+    """
+    measured = _number(criterion, criterion.measured)
+    limits = _numbers(criterion, criterion.limit)
+    if measured is None or not limits or criterion.comparison not in _ORDERED:
+        return None
+    ends = (
+        [measured] if criterion.interval is None else [Decimal(repr(bound)) for bound in criterion.interval]
+    )
+    nearest = min if criterion.outcome == "passed" else max
+    return nearest(_distance(criterion.comparison, end, limits) for end in ends)
 
 
 def checkpoint_lines(checkpoint: CheckpointResult) -> list[Line]:
@@ -132,11 +150,11 @@ def reason(record: Record) -> str:
 
 
 def _figure(
-    criterion: Criterion, value: JSONValue, *, beside: Iterable[Fraction] = (), unit: bool = True
+    criterion: Criterion, value: JSONValue, *, beside: Iterable[Decimal] = (), unit: bool = True
 ) -> str:
     number = _number(criterion, value)
     if number is not None:
-        return f"{number_text(number, beside)} {criterion.unit if unit else ''}".rstrip()
+        return f"{_number_words(number, beside)} {criterion.unit if unit else ''}".rstrip()
     if value is None:
         return "nothing"
     if isinstance(value, str):
@@ -144,24 +162,17 @@ def _figure(
     return shortened(json.dumps(value, ensure_ascii=False), _FIGURE_CHARACTERS)
 
 
-def _margin(criterion: Criterion) -> str:
-    measured = _number(criterion, criterion.measured)
-    limits = _numbers(criterion, criterion.limit)
-    if measured is None or not limits or criterion.comparison not in _ORDERED:
+def _margin_words(criterion: Criterion) -> str:
+    margin = distance(criterion)
+    if margin is None:
         return ""
     if criterion.outcome == "inconclusive":
         return "undecided"
-    # A sampled quantity is judged by a bound: when it passed by the nearer one, else by the one farther out.
-    ends = [measured]
-    if criterion.interval is not None:
-        ends = [Fraction(repr(bound)) for bound in criterion.interval]
-    nearest = min if criterion.outcome == "passed" else max
-    margin = nearest(_distance(criterion.comparison, end, limits) for end in ends)
     sign = "+" if margin > 0 else "-" if margin < 0 else ""
-    return f"{sign}{number_text(abs(margin), [Fraction(0)])} {criterion.unit}".rstrip()
+    return f"{sign}{_number_words(abs(margin), [Decimal(0)])} {criterion.unit}".rstrip()
 
 
-def _distance(comparison: str, measured: Fraction, limits: list[Fraction]) -> Fraction:
+def _distance(comparison: str, measured: Decimal, limits: list[Decimal]) -> Decimal:
     match comparison:
         case ">=" | ">":
             return measured - limits[0]
@@ -171,21 +182,26 @@ def _distance(comparison: str, measured: Fraction, limits: list[Fraction]) -> Fr
             return min(measured - limits[0], limits[-1] - measured)
 
 
-def _numbers(criterion: Criterion, limit: JSONValue) -> list[Fraction]:
+def _numbers(criterion: Criterion, limit: JSONValue) -> list[Decimal]:
     ends = limit if isinstance(limit, list | tuple) else [limit]
     numbers = [_number(criterion, end) for end in ends]
     return [number for number in numbers if number is not None]
 
 
-def _number(criterion: Criterion, value: JSONValue) -> Fraction | None:
-    if isinstance(value, bool):
+def _number(criterion: Criterion, value: JSONValue) -> Decimal | None:
+    # The record keeps a number that JSON cannot hold exactly as its text.
+    as_text = isinstance(value, str) and criterion.comparison in _ORDERED
+    if isinstance(value, bool) or not (as_text or isinstance(value, int | float)):
         return None
-    if isinstance(value, int | float):
-        return Fraction(repr(value))
-    if isinstance(value, str) and criterion.comparison in _ORDERED:
-        # The record keeps a number that JSON cannot hold exactly as its text.
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            return None
-    return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _number_words(number: Decimal, beside: Iterable[Decimal]) -> str:
+    number = number.normalize()
+    if len(number.as_tuple().digits) <= _EXACT_DIGITS and abs(number.adjusted()) <= _EXACT_DIGITS:
+        return f"{number:,f}"
+    return number_text(Fraction(number), map(Fraction, beside))
