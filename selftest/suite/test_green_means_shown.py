@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,14 @@ def second(body: str, decorators: str = "", arguments: str = "expect") -> str:
         + f'\n\n{decorators}\n@checkpoint("DEM-2")\n@pytest.mark.read_only\n'
         + f'def test_second({arguments}):\n    """The second thing holds."""\n{lines}\n'
     )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
 
 
 def assert_not_green(finished: Finished) -> None:
@@ -293,10 +302,8 @@ def test_a_run_that_is_killed(suite: SmallSuite, tmp_path: Path, workers: tuple[
     reached = tmp_path / "reached"
     suite.tests(second(f"open({str(reached)!r}, 'w').close()\nthreading.Event().wait(60)"))
     process = suite.start("--env=demo", *workers)
-    deadline = time.monotonic() + 30
-    while not reached.exists():
-        assert time.monotonic() < deadline, "the second test was never reached"
-        time.sleep(0.01)
+    # With xdist the result of the first test is on its way to the controller when the second one begins.
+    wait_until(lambda: reached.exists() and suite.finished(0, "").checkpoint("DEM-1").outcome == "passed")
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=10)
     if process.stdout is not None:
@@ -313,10 +320,7 @@ def test_a_run_that_is_interrupted(suite: SmallSuite, tmp_path: Path) -> None:
     reached = tmp_path / "reached"
     suite.tests(second(f"open({str(reached)!r}, 'w').close()\nthreading.Event().wait(60)"))
     process = suite.start("--env=demo")
-    deadline = time.monotonic() + 30
-    while not reached.exists():
-        assert time.monotonic() < deadline, "the second test was never reached"
-        time.sleep(0.01)
+    wait_until(reached.exists)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     finished = suite.finished(process.returncode, output)
