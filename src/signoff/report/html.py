@@ -34,6 +34,7 @@ from signoff.report.prose import render_line
 from signoff.report.visible import shortened, visible
 from signoff.report.wording import (
     OUTCOME_WORDS,
+    Line,
     blockers,
     blocking_lines,
     checkpoint_lines,
@@ -183,13 +184,15 @@ def _listed(facts: Iterable[str]) -> str:
     return "".join(f" · {fact}" for fact in facts)
 
 
-def _roles(checkpoint: CheckpointResult) -> Iterator[str]:
-    """What the line below the text of a checkpoint says of its part in the runbook."""
+def _roles(checkpoint: CheckpointResult, found: Sequence[Line], *, covers: bool = True) -> Iterator[str]:
+    """What the line below the text of a checkpoint says: what was measured, and its part in the runbook."""
+    if len(found) == 1:
+        yield found[0].name
     if checkpoint.manual_role:
         yield checkpoint.manual_role
     if checkpoint.rollback:
         yield "failure calls for a rollback"
-    if checkpoint.covers:
+    if covers and checkpoint.covers:
         yield f"also {', '.join(checkpoint.covers)}"
 
 
