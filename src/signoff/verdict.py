@@ -18,9 +18,9 @@ _WEIGHT: Final[dict[Decision, int]] = {"ROLLBACK": 0, "HOLD": 1, "PROMOTE": 2}
 _WORDS: Final = {
     "failed": "failed",
     "error": "could not be judged",
-    "inconclusive": "are inconclusive",
+    "inconclusive": "stayed inconclusive",
     "not_run": "did not run",
-    "pending": "await attestation",
+    "pending": "lacked an attestation",
 }
 
 
