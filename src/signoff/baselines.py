@@ -178,8 +178,10 @@ def _checked(name: str) -> str:
 
 def _check_storable(name: str, value: object) -> None:
     match value:
-        case None | bool() | str():
+        case None | bool():
             storable = True
+        case str():
+            storable = _is_text(value)
         case int():
             # Other readers of JSON lose digits beyond 53 bits.
             storable = abs(value) <= 2**53
@@ -190,13 +192,18 @@ def _check_storable(name: str, value: object) -> None:
             for item in value:
                 _check_storable(name, item)
         case dict():
-            storable = all(isinstance(key, str) for key in value)
+            storable = all(isinstance(key, str) and _is_text(key) for key in value)
             for item in value.values():
                 _check_storable(name, item)
         case _:
             storable = False
     if not storable:
         raise _not_storable(name, value)
+
+
+def _is_text(value: str) -> bool:
+    """Whether this is more than undecodable bytes in disguise."""
+    return value.encode("utf-8", "ignore").decode() == value
 
 
 def _not_storable(name: str, value: object) -> EvidenceError:
