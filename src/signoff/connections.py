@@ -62,6 +62,7 @@ class Connections:
 
     def _open(self, system: str, access: Access, *, replica: bool) -> PostgresHandle:
         # Imported here: the client library costs a third of a second that not every run needs.
+        from signoff.handles.postgres.address import AbsentRole  # noqa: PLC0415 - see above
         from signoff.handles.postgres.handle import Postgres as PostgresHandle  # noqa: PLC0415 - see above
 
         described_system = self.profile.system(system)
@@ -81,9 +82,10 @@ class Connections:
             redact=self.profile.redactor.redact,
             names=described_system.names,
             roles={
-                name: address_of(described.as_role(name))
+                name: AbsentRole(reason=role.absent)
+                if isinstance(role, Absent)
+                else address_of(described.as_role(name))
                 for name, role in described.roles.items()
-                if not isinstance(role, Absent)
             },
             label=self._label,
         )

@@ -57,3 +57,14 @@ class PostgresAddress:
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsentRole:
+    """A role that the environment does not have.
+
+    Attributes:
+        reason: why, from the profile.
+    """
+
+    reason: str

@@ -10,10 +10,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from signoff.access import PERMISSIONS
-from signoff.errors import ComponentNotConfigured, ConnectionLost, HandleError, ServerNotReady
+from signoff.errors import (
+    ComponentAbsent,
+    ComponentNotConfigured,
+    ConnectionLost,
+    HandleError,
+    ServerNotReady,
+)
 from signoff.handles.observation import Asked, Observe, Redact, table, unredacted
 from signoff.handles.postgres import guard
-from signoff.handles.postgres.address import PostgresAddress
+from signoff.handles.postgres.address import AbsentRole, PostgresAddress
 from signoff.handles.postgres.connection import GRACE, Answer, Connection, Row
 from signoff.handles.postgres.queries import Attempt, Queries, Reporting
 from signoff.handles.postgres.session import Session
@@ -54,7 +60,7 @@ class Postgres(Queries):
         observe: Observe,
         redact: Redact = unredacted,
         names: Mapping[str, str] | None = None,
-        roles: Mapping[str, PostgresAddress] | None = None,
+        roles: Mapping[str, PostgresAddress | AbsentRole] | None = None,
         label: str = "",
     ) -> None:
         reporting = Reporting(
@@ -125,6 +131,7 @@ class Postgres(Queries):
                 more than the profile's statement timeout. The server's own limits are left as they are.
 
         Raises:
+            ComponentAbsent: the profile says that the role does not exist here.
             ComponentNotConfigured: the profile has no such role.
             SignoffError: the connection could not be made.
         """
@@ -167,8 +174,16 @@ class Postgres(Queries):
         return self.address.timeouts.statement + GRACE
 
     def _address_of(self, role: str) -> PostgresAddress:
-        if role in self._roles:
-            return self._roles[role]
+        address = self._roles.get(role)
+        if isinstance(address, AbsentRole):
+            raise ComponentAbsent(
+                f"{self._component}.roles.{role}",
+                got=f"absent: {address.reason}",
+                expected="a role that can log in",
+                next_step="Nothing to do; what needs it is not applicable here.",
+            )
+        if address is not None:
+            return address
         nearest = difflib.get_close_matches(role, self._roles, n=1)
         raise ComponentNotConfigured(
             f"{self._component}.roles.{role}",
