@@ -23,6 +23,7 @@ from psycopg.pq import TransactionStatus
 from signoff.errors import ConnectionLost, ServerNotReady, TimedOut, UnexpectedAnswer, Unreachable
 from signoff.handles.postgres.address import PostgresAddress
 from signoff.handles.postgres.failures import failure, kind_of, kind_of_connecting, words_of
+from signoff.handles.postgres.statement import Statement
 
 GRACE: Final = 3.0
 """Seconds between the server's own timeout and ours, and between our cancelling and our hanging up."""
@@ -102,24 +103,24 @@ class Connection:
             cursor = self._raw.execute(statement, values)
         return _answer(cursor)
 
-    def run_all(self, statements: Sequence[tuple[str, Sequence[Any]]], *, deadline: float) -> list[Answer]:
+    def run_all(self, statements: Sequence[Statement], *, deadline: float) -> list[Answer]:
         """Run several statements in one round trip; the first failure stops the rest."""
-        with self._answering(statements[0][0], deadline), self._raw.pipeline():
-            cursors = [self._raw.execute(statement, values) for statement, values in statements]
+        with self._answering(statements[0].text, deadline), self._raw.pipeline():
+            cursors = [self._raw.execute(statement.text, statement.values) for statement in statements]
         return [_answer(cursor) for cursor in cursors]
 
     def stream(
-        self, statement: str, values: Sequence[Any], *, deadline: float, size: int
+        self, statement: Statement, *, deadline: float, size: int
     ) -> Iterator[tuple[tuple[str, ...], list[Row]]]:
         """Column names and rows of a statement in portions, through a cursor on the server.
 
         Args:
             statement: one statement that returns rows, run inside an open transaction.
-            values: one for each parameter.
             deadline: seconds for each portion.
             size: rows of a portion.
         """
-        self.run(f"DECLARE signoff_stream NO SCROLL CURSOR FOR {statement}", values, deadline=deadline)
+        declaration = f"DECLARE signoff_stream NO SCROLL CURSOR FOR {statement.text}"
+        self.run(declaration, statement.values, deadline=deadline)
         while True:
             portion = self.run(f"FETCH FORWARD {size} FROM signoff_stream", deadline=deadline)
             yield portion.columns, portion.rows

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from signoff.access import PERMISSIONS
 from signoff.errors import (
@@ -20,14 +22,42 @@ from signoff.errors import (
 from signoff.handles.observation import Asked, Observe, Redact, table, unredacted
 from signoff.handles.postgres import guard
 from signoff.handles.postgres.address import AbsentRole, PostgresAddress
+from signoff.handles.postgres.catalogue import Catalogue
 from signoff.handles.postgres.connection import GRACE, Answer, Connection, Row
 from signoff.handles.postgres.queries import Attempt, Queries, Reporting
 from signoff.handles.postgres.session import Session
 from signoff.handles.postgres.statement import Parameters, Statement
 from signoff.record import Access
 
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_PORTION = 2000
+_PORTION: Final = 2000
+
+_BEGIN: Final = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+
+# With pg_catalog first, nothing in the database can stand before what is built in. An empty path stays valid.
+_SEARCH_PATH: Final = Statement(
+    r"""
+    SELECT pg_catalog.set_config('search_path', pg_catalog.regexp_replace(pg_catalog.concat(
+        'pg_catalog, ', pg_catalog.current_setting('search_path'), ', pg_temp'), ',\s*,', ','), true)
+    """,
+    (),
+)
+
+_VIEWPOINT: Final = Statement("SELECT current_schemas(true)::text[], txid_current_snapshot()::text", ())
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A connection in a read-only transaction.
+
+    Attributes:
+        connection: the connection.
+        schemas: the schemas that it searches.
+        snapshot: the transactions that it sees.
+    """
+
+    connection: Connection
+    schemas: list[str]
+    snapshot: str
 
 
 class Postgres(Queries):
@@ -72,6 +102,7 @@ class Postgres(Queries):
         self._component = component
         self._roles = dict(roles or {})
         self._connection: Connection | None = None
+        self._catalogue = Catalogue()
 
     def __enter__(self) -> Self:
         return self
@@ -109,11 +140,14 @@ class Postgres(Queries):
         columns: tuple[str, ...] = ()
         count = 0
         try:
-            self._begin(connection)
-            self._guard(statement.text)
-            for columns, rows in connection.stream(
-                statement.text, statement.values, deadline=self._deadline, size=_PORTION
-            ):
+            if self._writes:
+                connection.run("BEGIN", deadline=self._deadline)
+            else:
+                guard.check(statement.text)
+                reading = self._begin(connection)
+                self._check_reach(statement.text, reading, reading.schemas)
+            portions = connection.stream(statement, deadline=self._deadline, size=_PORTION)
+            for columns, rows in portions:
                 first = first or rows[:10]
                 count += len(rows)
                 for row in rows:
@@ -146,7 +180,7 @@ class Postgres(Queries):
         self._reporting.observe(asked.answered(f"connected, process {connection.pid}"))
         return Session(
             connection,
-            guard=None if self._writes else self._guard,
+            guard=None if self._writes else self._check,
             reporting=Reporting(
                 source=asked.source,
                 observe=self._reporting.observe,
@@ -207,36 +241,52 @@ class Postgres(Queries):
         return Connection(self.address, label=self.label, settings=settings)
 
     def _answer(self, statement: Statement) -> Answer:
-        if not self._writes:
-            guard.check(statement.text)
-        connection = self._ready()
         if self._writes:
-            return connection.run(statement.text, statement.values, deadline=self._deadline)
+            return self._ready().run(statement.text, statement.values, deadline=self._deadline)
+        guard.check(statement.text)
+        with self._reading() as reading:
+            self._check_reach(statement.text, reading, reading.schemas)
+            return reading.connection.run(statement.text, statement.values, deadline=self._deadline)
+
+    def _check(self, statement: str) -> None:
+        """Let a statement of a session pass if it only reads; its role may search other schemas than ours."""
+        guard.check(statement)
+        with self._reading() as reading:
+            self._check_reach(statement, reading, None)
+
+    def _check_reach(self, statement: str, reading: _Reading, schemas: list[str] | None) -> None:
+        reason = self._catalogue.reason_to_refuse(
+            statement,
+            fetch=lambda questions: reading.connection.run_all(questions, deadline=self._deadline),
+            snapshot=reading.snapshot,
+            schemas=schemas,
+        )
+        if reason:
+            raise guard.refused(statement, reason)
+
+    @contextmanager
+    def _reading(self) -> Iterator[_Reading]:
+        """A read-only transaction on our connection, rolled back at the end."""
         try:
-            self._guard(statement.text)
-            return connection.run(statement.text, statement.values, deadline=self._deadline)
+            reading = self._begin(self._ready())
+        except (ConnectionLost, ServerNotReady):
+            # The server closed the connection between two questions; this one has not been sent.
+            self.close()
+            reading = self._begin(self._ready())
+        try:
+            yield reading
         finally:
-            if connection.is_open:
-                connection.run("ROLLBACK", deadline=self._deadline)
+            if reading.connection.is_open and reading.connection.in_transaction:
+                reading.connection.run("ROLLBACK", deadline=self._deadline)
+
+    def _begin(self, connection: Connection) -> _Reading:
+        *_, viewpoint = connection.run_all([_BEGIN, _SEARCH_PATH, _VIEWPOINT], deadline=self._deadline)
+        schemas, snapshot = viewpoint.rows[0]
+        return _Reading(connection, schemas, snapshot)
 
     def _ready(self) -> Connection:
-        if self._connection is not None:
-            try:
-                return self._prelude(self._connection)
-            except (ConnectionLost, ServerNotReady):
-                self.close()
-        self._connection = self._connect()
-        return self._prelude(self._connection)
-
-    def _prelude(self, connection: Connection) -> Connection:
-        if self._writes:
-            connection.run("SELECT", deadline=self._deadline)
-        else:
-            self._begin(connection)
-        return connection
-
-    def _begin(self, connection: Connection) -> None:
-        connection.run(_BEGIN, deadline=self._deadline)
-
-    def _guard(self, statement: str) -> None:
-        guard.check(statement)
+        """Our connection, made anew if the server has closed it: nothing has been asked yet."""
+        if self._connection is None or not self._connection.is_open:
+            self.close()
+            self._connection = self._connect()
+        return self._connection

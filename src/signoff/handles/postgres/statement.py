@@ -51,7 +51,7 @@ def prepare(sql: str, parameters: Parameters, names: Mapping[str, str]) -> State
     named = _BRACE.sub(lambda match: _brace(match, sql, names), sql)
     if parameters is None:
         return Statement(named, ())
-    return _bind(named, parameters)
+    return bind(named, parameters)
 
 
 def quote(identifier: str) -> str:
@@ -75,7 +75,12 @@ def _brace(match: re.Match[str], sql: str, names: Mapping[str, str]) -> str:
     )
 
 
-def _bind(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Statement:
+def bind(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Statement:
+    """Put parameters into SQL without names.
+
+    Raises:
+        StatementFailed: placeholders and parameters do not fit together.
+    """
     by_key = isinstance(parameters, Mapping)
     keys: list[str] = []
 
