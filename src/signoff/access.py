@@ -48,4 +48,7 @@ def destructive_refusal(profile: Profile, allowed: str | None) -> str:
         needed = f"--allow-destructive={profile.name}"
         given = f"--allow-destructive={allowed} names another" if allowed else "it was not given"
         return f"the environment {profile.name} needs {needed} for destructive tests; {given}"
+    if profile.destructive == "approval" and profile.promotes:
+        # Approvals are signed, and nothing can verify a signature yet: a flag alone must not do.
+        return f"the environment {profile.name} needs a signed approval for destructive tests; there is none"
     return ""
