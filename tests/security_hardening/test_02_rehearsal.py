@@ -48,6 +48,15 @@ def test_migration_leaves_what_it_should(db, procedures, expect):
     expect("security_monitoring", views, "views").equals(1)
 
 
+@checkpoint("SEC-010")
+@pytest.mark.read_only
+def test_rehearsed_migration_script_is_recorded(artifact, baseline, expect):
+    """The digest of the migration script that was rehearsed is on record."""
+    script = artifact("migration_script").text()
+    expect("length of the script", len(script), "characters").at_least(1)
+    baseline.store("migration-script", hashlib.sha256(script.encode()).hexdigest())
+
+
 @checkpoint("SEC-011")
 @pytest.mark.read_only
 def test_application_passes_its_own_tests(artifact, expect):

@@ -43,6 +43,15 @@ def test_connections_are_counted_by_state(db, expect):
     expect("connections without a state", hidden).equals([])
 
 
+@checkpoint("SEC-205")
+@pytest.mark.read_only
+def test_migration_script_is_the_rehearsed_one(artifact, baseline, setting, expect):
+    """The migration script at hand is, byte for byte, the one that was rehearsed."""
+    digest = hashlib.sha256(artifact("migration_script").text().encode()).hexdigest()
+    rehearsed = setting("rehearsed_migration_script") or baseline.read("migration-script")
+    expect("SHA-256 of the migration script", digest).equals(rehearsed)
+
+
 @checkpoint("SEC-026")
 @pytest.mark.read_only
 def test_way_back_is_open(artifact, baseline, setting, expect):
