@@ -334,7 +334,11 @@ def distribute_by_runbook(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: the command line asks for a distribution that would not.
     """
-    if "workerinput" in vars(config) or not getattr(config.option, "numprocesses", None):
+    if hasattr(config, "workerinput"):
+        # xdist tells its workers what the command line says, not what is set below.
+        config.option.loadgroup = True
+        return
+    if not getattr(config.option, "numprocesses", None):
         return
     if config.option.dist not in {"no", "loadgroup"}:
         raise pytest.UsageError(
