@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     checkpoints = commands.add_parser(
         "checkpoints",
         help="show what verifies each line of the runbooks",
-        description="Show what verifies each line of the runbooks; nothing is run and no environment touched.",
+        description="Show what verifies each line of the runbooks; nothing is run.",
         epilog=_EPILOG,
     )
     checkpoints.add_argument(
@@ -172,7 +172,7 @@ def _checkpoints(arguments: argparse.Namespace) -> int:
             raise UsageError(
                 "--runbook",
                 got=name,
-                expected=f"one of {', '.join(known)}" if known else "a runbook; there is none",
+                expected=f"one of {', '.join(known)}",
                 next_step="Name a folder of tests/ that holds a runbook.md.",
             )
     traces = [

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from signoff.contact import Contact
-from signoff.environment.pin import Pin
-from signoff.environment.problems import Problem
-from signoff.environment.survey import Surveyed
-from signoff.traceability import Trace
-
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from signoff.contact import Contact
+    from signoff.environment.pin import Pin
+    from signoff.environment.problems import Problem
+    from signoff.environment.survey import Surveyed
+    from signoff.traceability import Trace
 
 _WIDTH_IN_A_FILE: Final = 200
 """Columns of a table that nobody looks at on a terminal."""
