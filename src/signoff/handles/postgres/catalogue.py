@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from signoff.handles.postgres import catalogue_queries as queries
 from signoff.handles.postgres.connection import Answer
-from signoff.handles.postgres.mentions import mentions
+from signoff.handles.postgres.mentions import hides_names, mentions
 from signoff.handles.postgres.reviewed import EXTENSIONS, READING, REFUSED
 from signoff.handles.postgres.statement import Statement, bind
 
@@ -155,6 +155,9 @@ class _Search:
         return f"it reaches views or functions nested more than {ROUNDS} deep"
 
     def _step(self, frontier: _Frontier) -> tuple[str | None, _Frontier]:
+        for label, text in frontier.texts:
+            if hides_names(text):
+                return f'{label or "it"} may spell names with Unicode escapes (U&"…")', frontier
         built_in, relations, *rest = self._fetch(self._questions(frontier))
         reached = _Frontier()
         reason = self._check_built_in(built_in, frontier.texts) or self._follow_relations(relations, reached)

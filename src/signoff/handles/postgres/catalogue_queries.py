@@ -25,6 +25,7 @@ FIRST_NORMAL_OID: Final = 16384
 _IN_REACH: Final = """
     (%(schemas)s::text[] IS NULL OR n.nspname = ANY (%(schemas)s::text[])
         OR position(lower(n.nspname) IN lower(%(text)s)) > 0
+        OR position(replace(lower(n.nspname), '"', '""') IN lower(%(text)s)) > 0
         OR left(n.nspname, 8) = 'pg_temp_' AND position('pg_temp' IN lower(%(text)s)) > 0)
 """
 

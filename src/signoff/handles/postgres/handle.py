@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +18,16 @@ from signoff.errors import (
     ConnectionLost,
     HandleError,
     ServerNotReady,
+    SignoffError,
 )
-from signoff.handles.observation import Asked, Observe, Redact, table, unredacted
-from signoff.handles.postgres import guard
+from signoff.handles.observation import Asked, Observe, Redact, unredacted
+from signoff.handles.observation import table as table_of
+from signoff.handles.postgres import guard, privileges
 from signoff.handles.postgres.address import AbsentRole, PostgresAddress
 from signoff.handles.postgres.catalogue import Catalogue
 from signoff.handles.postgres.connection import GRACE, Answer, Connection, Row
 from signoff.handles.postgres.queries import Attempt, Queries, Reporting
+from signoff.handles.postgres.sampling import draw, selection
 from signoff.handles.postgres.session import Session
 from signoff.handles.postgres.statement import Parameters, Statement
 from signoff.record import Access
@@ -154,7 +157,44 @@ class Postgres(Queries):
                     yield dict(zip(columns, row, strict=True))
         finally:
             connection.close()
-            self._reporting.observe(asked.answered(f"{table(columns, first)}\n{count:,} rows read in all"))
+            self._reporting.observe(asked.answered(f"{table_of(columns, first)}\n{count:,} rows read in all"))
+
+    def sample(self, table: str, columns: Sequence[str], size: int, seed: int = 0) -> list[dict[str, Any]]:
+        """A uniform random sample of a table without replacement; see `signoff.handles.postgres.sampling`.
+
+        Args:
+            table: a name that the runbook declares, or an identifier.
+            columns: likewise.
+            size: number of rows; a smaller table is returned whole.
+            seed: of the random generator.
+
+        Raises:
+            MissingObject: there is no such table or column.
+            UnexpectedAnswer: the table is a view, partitioned, foreign, or has tables that inherit from it.
+            Inconclusive: the table is so empty that drawing would not end.
+        """
+        names = self._reporting.names
+        identifier = names.get(table, table)
+        identifiers = [names.get(column, column) for column in columns]
+        statement = selection(identifier, identifiers)
+        asked = self._asked(Statement(statement, ()))
+        try:
+            with self._reading() as reading:
+                self._check_reach(statement, reading, reading.schemas)
+
+                def run(part: Statement) -> Answer:
+                    return reading.connection.run(part.text, part.values, deadline=self._deadline)
+
+                drawn = draw(run, identifier, identifiers, size=size, seed=seed)
+        except SignoffError as exc:
+            self._reporting.observe(asked.answered(f"{type(exc).__name__}: {exc.got}"))
+            raise
+        self._reporting.observe(asked.answered(f"{table_of(columns, drawn.rows)}\n{drawn.method}"))
+        return [dict(zip(columns, row, strict=True)) for row in drawn.rows]
+
+    def write_privileges(self) -> list[str]:
+        """What the credentials could write, a line for each kind of privilege; empty for a clean observer."""
+        return [str(line) for line in self.column(privileges.QUERY)]
 
     def session(self, role: str = "application", *, deadline: float | None = None) -> Session:
         """Open a new connection of a role; use it in a ``with`` statement.

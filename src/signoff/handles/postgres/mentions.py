@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 # PostgreSQL's own rule for identifiers, in which every byte above ASCII is a letter.
@@ -17,11 +18,13 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_$\x80-\U0010ffff]+")
 _COMMENT: Final = re.compile(r"--|/\*")
 _OPENING: Final = re.compile(r'"?[ \t\n\r\f\v]*\(')
 _AROUND: Final = ' \t\n\r\f\v"'
+_ESCAPED: Final = re.compile(r'[uU]&"')
+_ASCII_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 @dataclass(frozen=True)
 class Mentions:
-    """The names in a text, each as written and in lower case.
+    """The names in a text, each as written and as the server folds it to lower case.
 
     Attributes:
         words: all of them.
@@ -47,13 +50,23 @@ def mentions(texts: Iterable[str]) -> Mentions:
         # A comment may stand between a name and its parenthesis or dot.
         anywhere = _COMMENT.search(text) is not None
         for match in _WORD.finditer(text):
-            names = {match.group(), match.group().lower()}
+            names = _folded(match.group())
             words |= names
             if anywhere or _OPENING.match(text, match.end()):
                 called |= names
             if anywhere or _character_before(text, match.start()) == ".":
                 dotted |= names
     return Mentions(frozenset(words), frozenset(called), frozenset(dotted), odd)
+
+
+def hides_names(text: str) -> bool:
+    """Whether a text may spell names with Unicode escapes, in which no name can be found."""
+    return _ESCAPED.search(text) is not None
+
+
+def _folded(word: str) -> set[str]:
+    # In a multi-byte encoding the server folds ASCII only, in a single-byte one whatever the locale says.
+    return {word, word.translate(_ASCII_LOWER), word.lower()}
 
 
 def _character_before(text: str, end: int) -> str:

@@ -81,7 +81,7 @@ _REFUSED: Final[Mapping[str, str]] = {
     ),
     "runs the input function or the checks of a type that it is given by name or number": (
         "array_in array_recv domain_in domain_recv multirange_in multirange_recv pg_input_error_info "
-        "pg_input_is_valid range_in range_recv record_in record_recv"
+        "pg_input_is_valid range_in range_recv record_in record_recv satisfies_hash_partition"
     ),
     "assigns a transaction id": "pg_current_xact_id txid_current",
     "loads a library": "fmgr_c_validator fmgr_internal_validator fmgr_sql_validator plpgsql_validator",
