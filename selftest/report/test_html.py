@@ -151,6 +151,13 @@ def test_a_limit_that_the_environment_changed_is_shown_with_the_old_one(record: 
     ) in _text(record)
 
 
+def test_what_could_not_be_judged_says_why_among_the_blockers(record: Record) -> None:
+    """Figures do not explain an inconclusive checkpoint, so its reason stands below them."""
+    blocking = _text(record).partition("What blocks")[2].partition("owned by")[0]
+    assert "undecided with 95 % confidence accuracy is between 98.79 % and 99.74 %" in blocking
+    assert "required at least 95 %" not in blocking
+
+
 def test_an_interval_is_drawn_against_its_limit(record: Record) -> None:
     """The line of the limit is labelled, and lies inside an interval that does not decide."""
     html = render_html(record)

@@ -53,6 +53,14 @@ def test_every_kind_of_blocker_says_why(record: Record) -> None:
     assert "no attestation of the DBA was found" in printed
 
 
+def test_a_broken_test_is_not_hidden_by_the_figures_of_another(record: Record) -> None:
+    """When one test of a checkpoint broke and another is inconclusive, the list says why it broke."""
+    inconclusive = record.checkpoints[5]
+    broken = replace(inconclusive.tests[0], nodeid="other", outcome="error", reason="no route", criteria=())
+    both = replace(inconclusive, outcome="error", reason="no route", tests=(*inconclusive.tests, broken))
+    assert "no route" in _printed(_judged(record, both))
+
+
 def test_what_failed_stands_before_what_is_pending(record: Record) -> None:
     """Blockers are listed the worst first, and one that calls for a rollback before all others."""
     urgent = replace(record.checkpoints[4], id="SNP-999", rollback=True)

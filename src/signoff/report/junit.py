@@ -195,14 +195,12 @@ def _checkpoint_facts(checkpoint: CheckpointResult) -> Iterator[tuple[str, str]]
     yield "checkpoint", checkpoint.id
     if checkpoint.covers:
         yield "covers", " ".join(checkpoint.covers)
-    criteria = [criterion for test in checkpoint.tests for criterion in test.criteria]
-    for number, (criterion, found) in enumerate(zip(criteria, checkpoint_lines(checkpoint), strict=True), 1):
+    for number, found in enumerate(checkpoint_lines(checkpoint), 1):
         prefix = f"criterion.{number:02}"
-        yield f"{prefix}.comparison", criterion.comparison
         yield f"{prefix}.margin", found.margin
         yield f"{prefix}.measured", found.measured
         yield f"{prefix}.name", found.name
-        yield f"{prefix}.outcome", criterion.outcome
+        yield f"{prefix}.outcome", found.outcome
         yield f"{prefix}.required", found.required
     yield "fingerprint", checkpoint.fingerprint
     yield "outcome", checkpoint.outcome

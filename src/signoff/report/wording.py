@@ -64,12 +64,13 @@ class Line(NamedTuple):
 
 def line(criterion: Criterion) -> Line:
     """The line of one criterion."""
+    measured = _number(criterion, criterion.measured)
     limits = _numbers(criterion, criterion.limit)
     return Line(
         name=criterion.name,
-        measured=_figure(criterion, criterion.measured, beside=limits),
+        measured=_words(criterion.measured, measured, criterion.unit, beside=limits),
         required=required(criterion, criterion.limit),
-        margin=_margin_words(criterion),
+        margin=_margin(criterion, _distance(criterion, measured, limits)),
         outcome=criterion.outcome,
         reason=criterion.reason,
     )
@@ -101,19 +102,8 @@ def interval(criterion: Criterion) -> str:
 
 
 def distance(criterion: Criterion) -> Decimal | None:
-    """How far a value is inside its limit, negative outside; ``None`` when the comparison knows no distance.
-
-    A sampled quantity is judged by a bound: when it passed by the nearer one, else by the one farther out.
-    """
-    measured = _number(criterion, criterion.measured)
-    limits = _numbers(criterion, criterion.limit)
-    if measured is None or not limits or criterion.comparison not in _ORDERED:
-        return None
-    ends = (
-        [measured] if criterion.interval is None else [Decimal(repr(bound)) for bound in criterion.interval]
-    )
-    nearest = min if criterion.outcome == "passed" else max
-    return nearest(_distance(criterion.comparison, end, limits) for end in ends)
+    """How far a value is inside its limit, negative outside; ``None`` where there is no distance."""
+    return _distance(criterion, _number(criterion, criterion.measured), _numbers(criterion, criterion.limit))
 
 
 def checkpoint_lines(checkpoint: CheckpointResult) -> list[Line]:
@@ -122,8 +112,9 @@ def checkpoint_lines(checkpoint: CheckpointResult) -> list[Line]:
 
 
 def blocking_lines(checkpoint: CheckpointResult) -> list[Line]:
-    """The lines that keep a checkpoint from being green; none when the reason is not a criterion."""
-    return [found for found in checkpoint_lines(checkpoint) if found.outcome != "passed"]
+    """The lines that keep a checkpoint from being green; none when what does so is not a criterion."""
+    lines = [found for found in checkpoint_lines(checkpoint) if found.outcome != "passed"]
+    return lines if any(found.outcome == checkpoint.outcome for found in lines) else []
 
 
 def blockers(record: Record) -> list[CheckpointResult]:
@@ -149,12 +140,13 @@ def reason(record: Record) -> str:
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
-def _figure(
-    criterion: Criterion, value: JSONValue, *, beside: Iterable[Decimal] = (), unit: bool = True
-) -> str:
-    number = _number(criterion, value)
+def _figure(criterion: Criterion, value: JSONValue, *, unit: bool = True) -> str:
+    return _words(value, _number(criterion, value), criterion.unit if unit else "", beside=())
+
+
+def _words(value: JSONValue, number: Decimal | None, unit: str, *, beside: Iterable[Decimal]) -> str:
     if number is not None:
-        return f"{_number_words(number, beside)} {criterion.unit if unit else ''}".rstrip()
+        return f"{_number_words(number, beside)} {unit}".rstrip()
     if value is None:
         return "nothing"
     if isinstance(value, str):
@@ -162,8 +154,7 @@ def _figure(
     return shortened(json.dumps(value, ensure_ascii=False), _FIGURE_CHARACTERS)
 
 
-def _margin_words(criterion: Criterion) -> str:
-    margin = distance(criterion)
+def _margin(criterion: Criterion, margin: Decimal | None) -> str:
     if margin is None:
         return ""
     if criterion.outcome == "inconclusive":
@@ -172,14 +163,24 @@ def _margin_words(criterion: Criterion) -> str:
     return f"{sign}{_number_words(abs(margin), [Decimal(0)])} {criterion.unit}".rstrip()
 
 
-def _distance(comparison: str, measured: Decimal, limits: list[Decimal]) -> Decimal:
+def _distance(criterion: Criterion, measured: Decimal | None, limits: list[Decimal]) -> Decimal | None:
+    if measured is None or not limits or criterion.comparison not in _ORDERED:
+        return None
+    if criterion.interval is None:
+        return _inside(criterion.comparison, measured, limits)
+    # A sampled quantity is judged by a bound: when it passed by the nearer one, else by the one farther out.
+    nearest = min if criterion.outcome == "passed" else max
+    return nearest(_inside(criterion.comparison, Decimal(repr(end)), limits) for end in criterion.interval)
+
+
+def _inside(comparison: str, value: Decimal, limits: list[Decimal]) -> Decimal:
     match comparison:
         case ">=" | ">":
-            return measured - limits[0]
+            return value - limits[0]
         case "<=" | "<":
-            return limits[0] - measured
+            return limits[0] - value
         case _:
-            return min(measured - limits[0], limits[-1] - measured)
+            return min(value - limits[0], limits[-1] - value)
 
 
 def _numbers(criterion: Criterion, limit: JSONValue) -> list[Decimal]:
