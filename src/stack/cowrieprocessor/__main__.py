@@ -1,0 +1,7 @@
+"""``python -m stack.cowrieprocessor``."""
+
+import sys
+
+from stack.cowrieprocessor.cli import main
+
+sys.exit(main())
