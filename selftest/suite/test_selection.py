@@ -77,7 +77,11 @@ def order(suite: SmallSuite) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one-process", "xdist"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), ("-n", "2"), ("-n", "2", "--dist", "worksteal")],
+    ids=["one-process", "xdist", "worksteal"],
+)
 def test_everything_runs_in_document_order(staged: SmallSuite, workers: tuple[str, ...]) -> None:
     """Without a selection all stages run, in the order of the document and not of the modules."""
     finished = staged.run(*workers, ORDER=str(staged.root / "order"))
@@ -175,7 +179,6 @@ def test_a_destructive_test_is_not_allowed_by_its_flag_alone_where_releases_are_
         pytest.param(("--runbook", "dema"), "Did you mean demo?", id="runbook"),
         pytest.param(("--stage", "befor"), "Did you mean before?", id="stage"),
         pytest.param(("--release", "../x"), "--release ../x", id="release"),
-        pytest.param(("-n", "2", "--dist", "load"), "--dist load", id="distribution"),
         pytest.param(("-m", "readonly"), "readonly", id="marker"),
     ],
 )

@@ -14,7 +14,7 @@ from signoff.evidence import EvidenceLog
 from signoff.outcome import of_error, of_test
 from signoff.plan import access_of, checkpoint_of, title_of, topics_of
 from signoff.record import GREEN, Outcome, TestResult
-from signoff.suite import NODEID, Suite
+from signoff.suite import Suite
 from signoff.timestamps import utc_now
 
 ATTEMPT: Final = pytest.StashKey["Attempt"]()
@@ -85,7 +85,7 @@ class Attempt:
         outcome, reason = of_test(self._errors, criteria)
         redact = self._suite.redact
         return TestResult(
-            nodeid=redact(self._item.stash[NODEID]),
+            nodeid=redact(self._item.nodeid),
             title=redact(title_of(self._item)),
             access=access_of(self._item),
             outcome=outcome,

@@ -26,7 +26,7 @@ from signoff.items import collect_runbook
 from signoff.plan import CHECKPOINT_MARK, check
 from signoff.session import RunSession
 from signoff.status import TestStatus, print_record, status_of
-from signoff.suite import SUITE, Suite, distribute_by_runbook
+from signoff.suite import SUITE, Suite
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -62,12 +62,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="name the environment again, to run destructive tests where its profile asks for it",
     )
     group.addoption("--reports", default="reports", metavar="DIR", help="where runs are archived")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Keep the order inside a runbook when xdist runs them side by side."""
-    distribute_by_runbook(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -179,6 +173,13 @@ class RunHooks:
             # pytest calls no further hook of this run.
             self._run.finish(pytest.ExitCode.USAGE_ERROR)
             pytest.exit(f"signoff: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object:
+        """Run runbooks side by side, and keep the order inside each."""
+        from signoff.distribution import RunbookScheduling  # noqa: PLC0415 - xdist may be switched off
+
+        return RunbookScheduling(config, log)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

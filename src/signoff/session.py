@@ -158,8 +158,8 @@ class RunSession:
         if result is not None:
             self._recorder.add(msgspec.convert(result, TestResult, strict=False))
         elif report.when not in {"setup", "call", "teardown"}:
-            # xdist reports the test that a lost worker was running, with the name of its group appended.
-            nodeid = report.nodeid.rsplit("@", 1)[0]
+            # xdist reports the test that a lost worker was running.
+            nodeid = self._suite.redact(report.nodeid)
             self._recorder.add(
                 TestResult(
                     nodeid=nodeid,

@@ -34,8 +34,6 @@ from signoff.record import Selection
 from signoff.runbook import Runbook, load_runbooks
 
 SUITE: Final = pytest.StashKey["Suite"]()
-NODEID: Final = pytest.StashKey[str]()
-"""The id of an item as collected; xdist appends to it later."""
 
 _WITHOUT_ENVIRONMENT: Final = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test")
 
@@ -203,12 +201,8 @@ class Suite:
         return next((runbook for runbook in self.inventory.runbooks if runbook.path == path), None)
 
     def arrange(self, items: list[pytest.Item]) -> list[pytest.Item]:
-        """Bring the items into document order, one xdist group a runbook; return a copy."""
+        """Bring the items into document order; return a copy."""
         self._sort(items)
-        for item in items:
-            item.stash[NODEID] = item.nodeid
-            name = self.whole_inventory.runbook_of(checkpoint_of(item)).name
-            item.add_marker(pytest.mark.xdist_group(name))
         return list(items)
 
     def _sort(self, items: list[pytest.Item]) -> None:
@@ -262,7 +256,7 @@ class Suite:
         if left_out and access_of(item) == "destructive":
             left_out += ": its test is destructive"
         return PlannedTest(
-            nodeid=self.redact(item.stash[NODEID]),
+            nodeid=self.redact(item.nodeid),
             checkpoint=checkpoint_of(item),
             title=self.redact(title_of(item)),
             access=access_of(item),
@@ -285,10 +279,9 @@ class Suite:
             file.stash[RUNBOOK] = runbook
             for checkpoint in runbook.checkpoints:
                 if (runbook.name, checkpoint.stage) in covered and checkpoint.id not in verified:
-                    item = UnverifiedCheckpoint.from_parent(file, name=checkpoint.id, checkpoint=checkpoint)
-                    item.stash[NODEID] = item.nodeid
-                    item.add_marker(pytest.mark.xdist_group(runbook.name))
-                    items.append(item)
+                    items.append(
+                        UnverifiedCheckpoint.from_parent(file, name=checkpoint.id, checkpoint=checkpoint)
+                    )
         return items
 
     def _is_whole(self, session: pytest.Session, runbook: Runbook) -> bool:
@@ -326,26 +319,6 @@ class Suite:
 def plan_file(directory: Path, worker: str) -> Path:
     """Where an xdist worker leaves its plan for the controller."""
     return directory / f".plan-{worker}.json"
-
-
-def distribute_by_runbook(config: pytest.Config) -> None:
-    """Make xdist keep the order inside a runbook.
-
-    Raises:
-        pytest.UsageError: the command line asks for a distribution that would not.
-    """
-    if hasattr(config, "workerinput"):
-        # xdist tells its workers what the command line says, not what is set below.
-        config.option.loadgroup = True
-        return
-    if not getattr(config.option, "numprocesses", None):
-        return
-    if config.option.dist not in {"no", "loadgroup"}:
-        raise pytest.UsageError(
-            f"--dist {config.option.dist}: a runbook's checkpoints build on each other, so only loadgroup "
-            "keeps their order; leave --dist out"
-        )
-    config.option.dist = "loadgroup"
 
 
 def python_version() -> str:
