@@ -63,13 +63,16 @@ def project(tmp_path: Path, python_environment: Mapping[str, str]) -> Iterator[P
 
 
 def test_up_status_down(project: Project, processes_of: ProcessesOf) -> None:
-    """A stack that is brought up answers until it is brought down, from any directory of the project."""
-    assert project.run("up", *SIZE)[0] == 0
+    """A stack that is brought up outlives its terminal, and answers until it is brought down."""
+    terminal = project.start("up", *SIZE)
+    terminal.communicate()
+    assert terminal.returncode == 0
     below = project.root / "tests"
     below.mkdir()
     code, output, _ = project.run("status", "--json", directory=below)
     answer = json.loads(output)
     assert (code, answer["running"]) == (0, True)
+    assert os.getsid(answer["pid"]) == answer["pid"] != terminal.pid
     facts = answer["facts"]
     with psycopg.connect(
         host=facts["postgres_host"],
@@ -86,16 +89,6 @@ def test_up_status_down(project: Project, processes_of: ProcessesOf) -> None:
     assert not Path(facts["directory"]).exists()
     assert processes_of(facts["directory"]) == []
     assert project.run("status", "--json")[:2] == (3, '{"running": false}\n')
-
-
-def test_it_survives_the_shell(project: Project) -> None:
-    """A hang-up of the terminal in which it was brought up does not end it."""
-    shell = project.start("up", *SIZE)
-    assert shell.wait() == 0
-    pid = project.status()["pid"]
-    assert os.getsid(pid) == pid != shell.pid
-    os.kill(pid, 0)
-    shell.communicate()
 
 
 def test_two_ups_at_once(project: Project) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stack import interactive
-from stack.deployment import PRODUCTION_ADDRESSES, PRODUCTION_SESSIONS, Plan
+from stack.deployment import Plan
 from stack.errors import StackError, StackNotRunning
 from stack.serve import serve
 
@@ -64,12 +64,14 @@ def _print_status(running: interactive.Running | None) -> None:
 
 
 def _plan(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Plan:
-    sessions, addresses = arguments.sessions, arguments.addresses
-    if addresses is None:
-        addresses = max(1, sessions * PRODUCTION_ADDRESSES // PRODUCTION_SESSIONS)
-    if sessions < 0 or addresses < 1:
+    if arguments.sessions < 0 or (arguments.addresses is not None and arguments.addresses < 1):
         parser.error("--sessions must be 0 or more, --addresses 1 or more")
-    return Plan(sessions=sessions, addresses=addresses, seed=arguments.seed, state=arguments.state)
+    return Plan(
+        sessions=arguments.sessions,
+        addresses=arguments.addresses,
+        seed=arguments.seed,
+        state=arguments.state,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,13 +81,13 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=20_000,
         metavar="N",
-        help=f"rows of session_summaries (default: %(default)s; as in production: {PRODUCTION_SESSIONS})",
+        help="rows of session_summaries (default: %(default)s; in production 1682827)",
     )
     content.add_argument(
         "--addresses",
         type=int,
         metavar="N",
-        help=f"rows of ip_inventory (default: in proportion; as in production: {PRODUCTION_ADDRESSES})",
+        help="addresses they come from (default: as many as is typical; in production 38864)",
     )
     content.add_argument(
         "--seed",

@@ -7,16 +7,12 @@ import subprocess
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from stack import codex_memory, roles
 from stack.credentials import password_file, write_secret
 from stack.errors import StartFailed
 from stack.postgres import Cluster
-
-# The production snapshot that the snapshot runbook speaks of.
-PRODUCTION_SESSIONS: Final = 1_682_827
-PRODUCTION_ADDRESSES: Final = 38_864
 
 State: TypeAlias = Literal["released", "before"]
 Facts: TypeAlias = dict[str, str | int]
@@ -28,15 +24,20 @@ class Plan:
 
     Attributes:
         sessions: rows of ``session_summaries``.
-        addresses: rows of ``ip_inventory``.
+        addresses: different source addresses of the sessions; as many as is typical if ``None``.
         seed: of the generated content; the same seed gives the same content.
         state: ``released``: the database hardened, the snapshot migrated and filled; ``before``: neither.
     """
 
     sessions: int
-    addresses: int
+    addresses: int | None
     seed: int
     state: State
+
+    def options(self) -> list[str]:
+        """The options of ``signoff-stack serve`` that ask for this plan."""
+        options = ["--sessions", str(self.sessions), "--seed", str(self.seed), "--state", self.state]
+        return options if self.addresses is None else [*options, "--addresses", str(self.addresses)]
 
     @property
     def expected_bytes(self) -> int:
@@ -93,20 +94,22 @@ def _deploy_codex_memory(cluster: Cluster, plan: Plan) -> None:
     _run_script(cluster, codex_memory.SCHEMA)
     if plan.state == "released":
         _run_script(cluster, codex_memory.HARDENING)
-    password = password_file(cluster.directory, codex_memory.APPLICATION).read_text()
-    codex_memory.exercise(
-        cluster.conninfo(codex_memory.DATABASE, user=codex_memory.APPLICATION, password=password)
-    )
+    codex_memory.exercise(_conninfo(cluster, codex_memory.DATABASE, codex_memory.APPLICATION))
 
 
 def _deploy_cowrieprocessor(cluster: Cluster, plan: Plan, status_directory: Path) -> None:
     from stack import cowrieprocessor  # noqa: PLC0415 - as in `deploy`
 
     _create_database(cluster, roles.COWRIE_DATABASE)
-    conninfo = cluster.conninfo(roles.COWRIE_DATABASE)
+    conninfo = _conninfo(cluster, roles.COWRIE_DATABASE, roles.COWRIE_OWNER)
     cowrieprocessor.create(conninfo, sessions=plan.sessions, addresses=plan.addresses, seed=plan.seed)
     if plan.state == "released":
         cowrieprocessor.release(conninfo, status_directory)
+
+
+def _conninfo(cluster: Cluster, database: str, role: str) -> str:
+    password = password_file(cluster.directory, role).read_text()
+    return cluster.conninfo(database, user=role, password=password)
 
 
 def _create_database(cluster: Cluster, name: str) -> None:

@@ -155,17 +155,7 @@ def _lock(home: Path) -> Iterator[int | None]:
 def _start(home: Path, plan: Plan, *, lock: int, output: int) -> subprocess.Popen[bytes]:
     with (home / LOG).open("w") as log:
         return subprocess.Popen(  # noqa: S603 - this package
-            [
-                *(sys.executable, "-m", "stack", "serve", "--detached", "--state", plan.state),
-                *(
-                    "--sessions",
-                    str(plan.sessions),
-                    "--addresses",
-                    str(plan.addresses),
-                    "--seed",
-                    str(plan.seed),
-                ),
-            ],
+            [sys.executable, "-m", "stack", "serve", "--detached", *plan.options()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=log,

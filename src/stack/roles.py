@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 MONITOR: Final = "signoff_monitor"
 
 COWRIE_DATABASE: Final = "cowrieprocessor"
+COWRIE_OWNER: Final = "cowrie_owner"
+COWRIE_APPLICATION: Final = "cowrie_app"
 
 # For each database its owner and the role of its application.
 DATABASES: Final = {
     codex_memory.DATABASE: (codex_memory.OWNER, codex_memory.APPLICATION),
-    COWRIE_DATABASE: ("cowrie_owner", "cowrie_app"),
+    COWRIE_DATABASE: (COWRIE_OWNER, COWRIE_APPLICATION),
 }
 
 
