@@ -204,6 +204,18 @@ def test_problems_and_warnings_are_shown(record: Record) -> None:
     assert "Warnings the credentials could write" in text
 
 
+def test_a_long_problem_does_not_bury_the_reason(record: Record) -> None:
+    """Of a problem of many lines, the sentence of the verdict has the first; all of it stands below."""
+    told = f"the stack did not come up: {'x' * 200}\nTraceback\nAttributeError: create"
+    html = render_html(
+        _judged(replace(record, run=replace(record.run, problems=(told,))), *record.checkpoints)
+    )
+    (why,) = re.findall(r'<p class="why">(.*?)</p>', html, re.DOTALL)
+    assert re.search(r"^The stack did not come up: x+…; ", why)
+    assert len(why) < 400
+    assert "Traceback\nAttributeError: create</pre>" in html
+
+
 _BLOCKS = (
     Block("heading", "Snapshot backfill", 1),
     Block("prose", "A session says *who* connected."),

@@ -38,7 +38,7 @@ _SIGNS: Final = {">=": "≥", "<=": "≤", "between": "", "one of": "one of"}
 _ORDERED: Final = frozenset({">=", "<=", ">", "<", "between"})
 _EXACT_DIGITS: Final = 10
 _FIGURE_CHARACTERS: Final = 100
-_REASON_CHARACTERS: Final = 240
+_GIST_CHARACTERS: Final = 120
 
 
 class Line(NamedTuple):
@@ -134,10 +134,14 @@ def sum_in_words(record: Record) -> str:
 
 def reason(record: Record) -> str:
     """Why the verdict is what it is, in one sentence made of what the rules of the policy found."""
-    words = "; ".join(
-        shortened(finding.text.rstrip("."), _REASON_CHARACTERS) for finding in record.verdict.findings
-    )
+    words = "; ".join(_gist(finding.text) for finding in record.verdict.findings)
     return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def _gist(text: str) -> str:
+    """The first line of a text without its full stop; the whole stands elsewhere in the report."""
+    first = text.partition("\n")[0].rstrip(".:")
+    return first if len(first) <= _GIST_CHARACTERS else f"{first[:_GIST_CHARACTERS].rstrip()}…"
 
 
 def _figure(criterion: Criterion, value: JSONValue, *, unit: bool = True) -> str:
