@@ -24,6 +24,8 @@ sign_off: [DBA]
 rollback_decided_by: DBA
 settings:
   limit: {type: integer, about: "a limit", default: 1}
+roles:
+  application: the role that the application logs in with
 ---
 # Demonstration
 
