@@ -21,7 +21,7 @@ def test_statements_are_answered_in_time(db, application, setting, expect):
                 and query <> '<insufficient privilege>' and query not like '%%pg_sleep%%'
         ),
         pooled as (
-            select sum(calls)::bigint as calls, sum(calls * mean) / sum(calls) as mean,
+            select coalesce(sum(calls), 0)::bigint as calls, sum(calls * mean) / sum(calls) as mean,
                    sum(calls * (deviation ^ 2 + mean ^ 2)) / sum(calls) as square
             from statements
         )
@@ -166,10 +166,15 @@ def test_application_may_not_lift_the_file_limit(db, application, expect):
 @pytest.mark.security
 def test_monitoring_sees_the_sessions_of_others(db, foreign, expect):
     """The monitoring role sees state and query of the application's sessions through security_monitoring."""
+    views = db.scalar(
+        "select count(*) from pg_class where oid = to_regclass('{security_monitoring}') and relkind = 'v'"
+    )
+    expect("security_monitoring", views, "views").equals(1)
     with db.session("monitor") as monitor:
         seen = monitor.rows("select state, query from {security_monitoring} where pid = %s", [foreign.pid])
-    expect("session seen", seen).equals(
-        [{"state": "idle in transaction", "query": "select 'seen by the monitoring'"}]
+    expect("sessions seen", len(seen), "sessions").equals(1)
+    expect("what is seen", seen[0]).equals(
+        {"state": "idle in transaction", "query": "select 'seen by the monitoring'"}
     )
 
 
