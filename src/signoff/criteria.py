@@ -130,7 +130,7 @@ class Expect:
                 "inconclusive" if isinstance(error, Inconclusive) else "error",
                 comparison=comparison.symbol,
                 limit=_recorded_limit(comparison, applied_parts, redact),
-                reason=redact(str(error)),
+                reason=str(error),
             )
             raise
         words = required.words(redact)
