@@ -277,6 +277,7 @@ def _record() -> Record:
             promotes=False,
             signoff_version="0.1.0",
             python_version="3.11.7",
+            pytest_version="9.2.0",
             user="mkeller",
         ),
         runbooks=(

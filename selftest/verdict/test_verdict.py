@@ -65,6 +65,7 @@ def record(
         promotes=True,
         signoff_version="0",
         python_version="3",
+        pytest_version="9.2.0",
         user="me",
         problems=problems,
     )

@@ -57,8 +57,8 @@ class ManualCheckpoint(RunbookItem):
         role = self.checkpoint.manual_role
         raise AttestationMissing(
             self.place,
-            got="no attestation",
-            expected=f"one by the role {role}",
+            got=f"no attestation by the role {role}",
+            expected="one",
             next_step="It stays pending until a person attests it.",
         )
 

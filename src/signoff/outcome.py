@@ -31,7 +31,8 @@ def of_error(error: BaseException) -> tuple[Outcome, str]:
     What is not listed is ``error``: a check that broke has shown nothing, neither good nor bad.
     """
     outcome: Outcome = next((outcome for kind, outcome in _BY_ERROR if isinstance(error, kind)), "error")
-    if isinstance(error, ComponentAbsent):
+    if isinstance(error, ComponentAbsent | AttestationMissing):
+        # Nothing is wrong here: the reason is enough.
         return outcome, error.got
     if isinstance(error, SignoffError | pytest.skip.Exception):
         return outcome, _in_one_line(error)

@@ -225,6 +225,7 @@ class Run(_Frozen, frozen=True):
     promotes: bool
     signoff_version: str
     python_version: str
+    pytest_version: str
     user: str
     finished: str = ""
     seconds: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import platform
 import re
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from signoff.record import Record, Run, TestResult
 from signoff.recorder import Recorder
 from signoff.report.files import write_reports
 from signoff.report.record_file import RECORD_FILE, RecordFile
-from signoff.suite import Suite, plan_file, python_version
+from signoff.suite import Suite, plan_file
 from signoff.targets import identify
 from signoff.timestamps import utc_now
 
@@ -90,7 +91,8 @@ class RunSession:
             selection=suite.selection(),
             promotes=profile.promotes,
             signoff_version=version("signoff"),
-            python_version=python_version(),
+            python_version=platform.python_version(),
+            pytest_version=pytest.__version__,
             user=_user(),
         )
         self._recorder = Recorder(run, suite.inventory, RecordFile(self.directory / RECORD_FILE))
@@ -172,7 +174,7 @@ class RunSession:
 
     def interrupt(self, text: str) -> None:
         """Note that the run was stopped before its end."""
-        if self._recorder is not None:
+        if self._recorder is not None and self.record is None:
             self._recorder.interrupt(self._suite.redact(text))
 
     def finish(self, status: int) -> int:

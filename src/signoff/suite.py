@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -277,11 +276,11 @@ class Suite:
                 continue
             file: RunbookFile = RunbookFile.from_parent(session, path=runbook.path)
             file.stash[RUNBOOK] = runbook
-            for checkpoint in runbook.checkpoints:
-                if (runbook.name, checkpoint.stage) in covered and checkpoint.id not in verified:
-                    items.append(
-                        UnverifiedCheckpoint.from_parent(file, name=checkpoint.id, checkpoint=checkpoint)
-                    )
+            items.extend(
+                UnverifiedCheckpoint.from_parent(file, name=checkpoint.id, checkpoint=checkpoint)
+                for checkpoint in runbook.checkpoints
+                if (runbook.name, checkpoint.stage) in covered and checkpoint.id not in verified
+            )
         return items
 
     def _is_whole(self, session: pytest.Session, runbook: Runbook) -> bool:
@@ -319,8 +318,3 @@ class Suite:
 def plan_file(directory: Path, worker: str) -> Path:
     """Where an xdist worker leaves its plan for the controller."""
     return directory / f".plan-{worker}.json"
-
-
-def python_version() -> str:
-    """The version of the interpreter, for the record."""
-    return ".".join(map(str, sys.version_info[:3]))

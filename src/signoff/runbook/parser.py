@@ -156,7 +156,7 @@ class _Parser:
                     next_step="Make it a top-level bullet.",
                 )
         start, end = first.map or (0, 0)
-        self._blocks.append(Block("prose", "\n".join(self._lines[start:end]).strip(), stage=self._stage))
+        self._blocks.append(Block("prose", "\n".join(self._lines[start:end]).strip("\n"), stage=self._stage))
 
     @property
     def _stage(self) -> str:
