@@ -1,0 +1,18 @@
+"""Forward again: a rehearsal ends as it began."""
+
+import pytest
+
+from signoff import checkpoint
+
+
+@checkpoint("SNP-207")
+@pytest.mark.destructive
+def test_rehearsal_ends_filled(rehearse, db, expect, ip_type_columns, to_fill):
+    """From the state before the change, migration and fill reach the released state again."""
+    rehearse("reset", "migrate", "backfill")
+    expect("columns for the address type", ip_type_columns()).equals({"snapshot_ip_type text"})
+    counted = to_fill()
+    expect("sessions", counted["sessions"], "sessions").more_than(0)
+    expect("sessions left to fill", counted["left"], "sessions").equals(0)
+    covered = db.scalar("select count(*) from {session_summaries} where snapshot_country <> 'XX'")
+    expect("coverage", 100 * covered / counted["sessions"], "%").at_least(95)
