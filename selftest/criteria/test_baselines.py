@@ -109,6 +109,17 @@ def test_baseline_of_other_conditions_is_inconclusive(
     assert difference in refusal.value.got
 
 
+def test_kept_baseline_gives_way_to_other_conditions_only(tmp_path: Path) -> None:
+    """A baseline that is kept stays the first of its conditions, and is replaced under other ones."""
+    baselines = _baselines(tmp_path)
+    for value in (1.0, 2.0):
+        baselines.keep("insert-rate", value, CONDITIONS)
+    assert baselines.read("insert-rate", CONDITIONS) == 1.0
+    other = {**CONDITIONS, "server": "19.0"}
+    baselines.keep("insert-rate", 3.0, other)
+    assert baselines.read("insert-rate", other) == 3.0
+
+
 @pytest.mark.parametrize(
     "content",
     [

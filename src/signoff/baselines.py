@@ -115,6 +115,21 @@ class Baselines:
         write_file(path, content + b"\n", lost=f"the baseline {name}")
         self._observe(_evidence("stored", path, content))
 
+    def keep(self, name: str, value: JSONValue, comparable: Mapping[str, Scalar] | None = None) -> None:
+        """Store a baseline, unless one stands that was taken under the same conditions.
+
+        So that later values are compared with the first one: against the one before, a change that creeps is
+        never seen.
+
+        Raises:
+            EvidenceError: as :meth:`store`.
+            ReportError: as :meth:`store` and :meth:`read`.
+        """
+        try:
+            self.read(name, comparable)
+        except Inconclusive:
+            self.store(name, value, comparable)
+
     def read(self, name: str, comparable: Mapping[str, Scalar] | None = None) -> Any:
         """The value of a baseline that was taken under the same conditions.
 
