@@ -102,7 +102,11 @@ class Suite:
                 + (", ".join(available_profiles(directory)) or "none: the folder is empty"),
                 next_step="Name the environment to verify, for instance --env local.",
             )
-        profile = load_profile(directory / f"{option.env}.toml", Declarations.of(runbooks))
+        profile = load_profile(
+            directory / f"{option.env}.toml",
+            Declarations.of(runbooks),
+            destructive=option.allow_destructive is not None,
+        )
         return cls(config, markers=markers, runbooks=runbooks, profile=profile)
 
     @property
