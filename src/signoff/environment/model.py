@@ -1,4 +1,4 @@
-"""An environment profile: frozen and validated. See docs/operator.md for the file."""
+"""An environment profile: frozen and validated. environments/README.md describes the file."""
 
 from __future__ import annotations
 
