@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import dataclass
+from statistics import mean, median
 from typing import Final
 
 import pytest
@@ -188,7 +189,7 @@ class Load:
         transactions: number of transactions that were done.
         failed: number of transactions that failed.
         per_second: transactions per second.
-        connections: the application's connections, on average.
+        connections: the application's connections, the median of samples: they open one after another.
         idle_in_transaction: those of them idle in a transaction, on average.
         timeouts: lines of the log about statements or transactions that were cut off.
         errors: lines of the log about any error of the application.
@@ -248,8 +249,8 @@ def load(db, procedures, host, progress, application):
         transactions=_figure(r"number of transactions actually processed: (\d+)", outcome.output, int),
         failed=_figure(r"number of failed transactions: (\d+)", outcome.output, int),
         per_second=_figure(r"tps = ([\d.]+)", outcome.output, float),
-        connections=sum(sample["connections"] for sample in samples) / len(samples),
-        idle_in_transaction=sum(sample["idle"] for sample in samples) / len(samples),
+        connections=median(sample["connections"] for sample in samples),
+        idle_in_transaction=mean(sample["idle"] for sample in samples),
         timeouts=sum(
             re.search("due to (statement|idle-in-transaction) timeout", line) is not None for line in lines
         ),
