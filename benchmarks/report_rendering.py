@@ -99,6 +99,7 @@ def record_of(checkpoints: int) -> Record:
             promotes=False,
             signoff_version="0.1.0",
             python_version="3.11",
+            pytest_version=pytest.__version__,
             user="sre",
         ),
         runbooks=(
