@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 
+import pytest
 from msgspec.structs import replace
 
 from signoff.record import (
