@@ -22,7 +22,6 @@ from signoff.errors import ReportError
 from signoff.plan import Plan
 from signoff.record import Record, Run, TestResult
 from signoff.recorder import Recorder
-from signoff.report.files import write_reports
 from signoff.report.record_file import RECORD_FILE, RecordFile
 from signoff.suite import Suite, plan_file
 from signoff.targets import identify
@@ -134,6 +133,9 @@ class RunSession:
             self._write(self._recorder.record())
 
     def _write(self, record: Record) -> None:
+        # Imported here: the renderers would double the time that the plugin takes to load.
+        from signoff.report.files import write_reports  # noqa: PLC0415 - see above
+
         try:
             write_reports(record, self._suite.inventory.runbooks, self.directory)
         except ReportError as error:
