@@ -231,13 +231,19 @@ class _Sweeper:
         """Record that the batch after that id failed."""
         batch = self.run.batches + self.run.failed_batches + 1
         cause = describe_failure(error)
-        # A lost connection can record nothing; the status file still can.
-        with contextlib.suppress(psycopg.Error):
-            self.run = ledger.record_failure(
-                self._connection,
-                self.run,
+        self.run = replace(
+            self.run,
+            state="failed",
+            failed_batches=self.run.failed_batches + 1,
+            updated_at=datetime.now(UTC),
+            errors=[
+                *self.run.errors,
                 {"batch": batch, "after": after, "sqlstate": error.sqlstate, "message": cause},
-            )
+            ],
+        )
+        # Over a lost connection nothing can be recorded; the status file can still be written.
+        with contextlib.suppress(psycopg.Error):
+            ledger.record_failure(self._connection, self.run)
         self._publish()
         return BackfillFailed(
             f"run {self.run.run_id}, batch {batch} after session {after or '(the first)'}",

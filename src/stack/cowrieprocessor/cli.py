@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,9 +39,6 @@ SHORTEST_WAIT: Final = 0.001
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one tool; returns the exit status."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format=f"{arguments.tool}: %(message)s", stream=sys.stderr)
-    # A supervisor's SIGTERM ends a batch as Ctrl-C does: rolled back and recorded.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     conninfo = make_conninfo(
         "", host=arguments.host, port=arguments.port, dbname=arguments.database, user=arguments.user
     )

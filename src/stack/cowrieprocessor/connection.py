@@ -40,6 +40,8 @@ def connect(
             autocommit=True,
             application_name=f"cowrieprocessor {purpose}",
             connect_timeout=CONNECT_SECONDS,
+            # A plan for any batch would not fit the size of the one at hand.
+            prepare_threshold=None,
         )
     except psycopg.OperationalError as error:
         raise Unreachable(

@@ -137,17 +137,14 @@ def record_batch(
     )
 
 
-def record_failure(connection: psycopg.Connection, run: Run, error: BatchError) -> Run:
-    """Record that a batch failed, and the run with it."""
-    return _run(
-        connection,
+def record_failure(connection: psycopg.Connection, run: Run) -> None:
+    """Record what a failed batch has changed of a run: state, failed batches, errors, time."""
+    connection.execute(
         """
-        update snapshot_backfill_runs
-        set state = 'failed', failed_batches = failed_batches + 1, errors = errors || %s,
-            updated_at = clock_timestamp()
-        where run = %s returning *
+        update snapshot_backfill_runs set state = %s, failed_batches = %s, errors = %s, updated_at = %s
+        where run = %s
         """,
-        [Jsonb([error]), run.run],
+        [run.state, run.failed_batches, Jsonb(run.errors), run.updated_at, run.run],
     )
 
 
