@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,7 +131,7 @@ class Postgres(Queries):
         """The identity that the cluster was given by ``initdb``; a standby has that of its primary."""
         return str(self.scalar("SELECT system_identifier FROM pg_catalog.pg_control_system()"))
 
-    def stream(self, sql: str, params: Parameters = None) -> Iterator[dict[str, Any]]:
+    def stream(self, sql: str, params: Parameters = None) -> Generator[dict[str, Any], None, None]:
         """Rows one by one, fetched in portions over a connection of their own; for large results.
 
         The statement timeout applies to each portion. Evidence has the first rows and their whole number.
