@@ -22,6 +22,7 @@ def test_migration_leaves_what_it_should(db, procedures, expect):
         order by name
         """
     )
+    expect("settings of the database", len(names), "settings").equals(6)
     # The values are read where they count, in a new session of the application.
     with db.session("application") as session:
         settings = session.rows(
@@ -29,7 +30,7 @@ def test_migration_leaves_what_it_should(db, procedures, expect):
             [names],
         )
     expect(
-        "settings of the database", {row["name"]: [row["setting"], row["unit"] or ""] for row in settings}
+        "values of the settings", {row["name"]: [row["setting"], row["unit"] or ""] for row in settings}
     ).equals(
         {
             "statement_timeout": ["30000", "ms"],
@@ -83,8 +84,9 @@ def test_rehearsed_rollback_restores(db, baseline, here, aspect, expect):
     """After the rehearsed rollback the state is the recorded one, in every part."""
     recorded, now = set(baseline.read(aspect.baseline, here)), set(aspect.entries(db))
     expect("entries compared", len(recorded), "rows").at_least(1)
-    expect("lost by the rollback", sorted(recorded - now)).equals([])
-    expect("left behind by the rollback", sorted(now - recorded)).equals([])
+    left_behind = [f"left behind: {entry}" for entry in sorted(now - recorded)]
+    lost = [f"lost: {entry}" for entry in sorted(recorded - now)]
+    expect("differences from the record", left_behind + lost).equals([])
 
 
 @checkpoint("SEC-013")

@@ -111,7 +111,8 @@ def test_migration_applies_whole(db, migration, expect):
         order by name
         """
     )
-    expect("settings of the database", settings).equals(
+    expect("settings of the database", len(settings), "settings").equals(6)
+    expect("names of the settings", settings).equals(
         [
             "idle_in_transaction_session_timeout",
             "log_lock_waits",

@@ -37,8 +37,9 @@ def test_everything_is_back(db, baseline, here, aspect, expect):
     """After the rollback the state is the recorded one: nothing is lost, and nothing left behind."""
     recorded, now = set(baseline.read(aspect.baseline, here)), set(aspect.entries(db))
     expect("entries compared", len(recorded), "rows").at_least(1)
-    expect("lost by the rollback", sorted(recorded - now)).equals([])
-    expect("left behind by the rollback", sorted(now - recorded)).equals([])
+    left_behind = [f"left behind: {entry}" for entry in sorted(now - recorded)]
+    lost = [f"lost: {entry}" for entry in sorted(recorded - now)]
+    expect("differences from the record", left_behind + lost).equals([])
 
 
 @checkpoint("SEC-037")
