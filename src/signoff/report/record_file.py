@@ -1,4 +1,4 @@
-"""The file ``record.json``: begun before the first test, kept up to date, completed after the last."""
+"""The file ``record.json``: begun before the first test and kept up to date; and reading it back."""
 
 from __future__ import annotations
 
@@ -72,14 +72,6 @@ class RecordFile:
         self._last = self._clock() - started
         self._spent += self._last
         return True
-
-    def finish(self, record: Record) -> None:
-        """Write the record of the whole run.
-
-        Raises:
-            ReportError: the file cannot be written.
-        """
-        self._write(record)
 
     def _write(self, record: Record) -> None:
         write_file(self.path, encode_record(record), lost="the record of this run")
