@@ -46,14 +46,14 @@ INITDB_OPTIONS: Final = (
     *("--wal-segsize", "1", "--no-sync"),
 )
 
-# fsync: durability of a directory that is removed at the end is nobody's concern.
+# Durability of a directory that is removed at the end is nobody's concern.
 SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "fsync": "off",
+    "full_page_writes": "off",
     "shared_buffers": "32MB",
-    "max_wal_size": "2GB",
     "wal_level": "replica",
     "hot_standby": "on",
     "timezone": "UTC",
@@ -101,7 +101,9 @@ class Cluster:
         self.password = secrets.token_urlsafe(24)
         self.port = 0
         self.replica_port = 0
-        self._settings = {**SETTINGS, **(settings or {})}
+        # As much log as data, not the default, which for small segments is 64 MB and for large ones 1 GB.
+        log_megabytes = max(128, expected_bytes >> 20)
+        self._settings = {**SETTINGS, "max_wal_size": f"{log_megabytes}MB", **(settings or {})}
         self._with_standby = standby
         self.directory = Path(tempfile.mkdtemp(prefix="signoff-postgres-", dir=_place(expected_bytes)))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Fast shutdown, immediate shutdown, and for what does not listen: seconds granted to each.
-ESCALATION = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0))
+ESCALATION = ((signal.SIGINT, 3.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 3.0))
 REMOVAL_SECONDS = 3.0
 PAUSE = 0.005
 
