@@ -39,7 +39,7 @@ class RunbookItem(pytest.Item):
         """Where the checkpoint stands."""
         return self.path, self.checkpoint.line - 1, f"{self.checkpoint.id} {self.checkpoint.text}"
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:  # noqa: ARG002 - pytest's signature
         """What is missing; a traceback would tell the reader nothing, and costs a second to format."""
         return str(excinfo.value)
 
