@@ -147,13 +147,15 @@ def test_failing_batch_stops_the_fill(rehearse, db, procedures, expect, status, 
 
 
 @pytest.fixture
-def interrupted(copy, rehearse, db, procedures, to_fill, progress):  # noqa: ARG001 - `copy` is the ground
-    """A fill that was killed in mid-run, with some sessions filled by hand before it began.
+def interrupted(remembered, rehearse, db, procedures, to_fill, progress):
+    """A fill that was killed once in mid-run, with some sessions filled by hand before it began.
 
     A row lock holds the fill in the middle, so that the kill meets it at work however fast it is. What is
     filled at that moment is set aside in a table of its own.
     """
-    rehearse("migrate")
+    if "interrupted" in remembered:
+        return remembered["interrupted"]
+    rehearse("reset", "migrate")
     db.execute(
         """
         update {session_summaries} set snapshot_country = 'AQ', snapshot_asn = 64511, snapshot_ip_type = 'TOR'
@@ -165,7 +167,13 @@ def interrupted(copy, rehearse, db, procedures, to_fill, progress):  # noqa: ARG
         blocker = ending.enter_context(db.session("administrator"))
         blocker.begin()
         blocker.scalar(
-            "select session_id from {session_summaries} order by session_id offset %s limit 1 for update",
+            """
+            select session_id from {session_summaries}
+            where session_id = (
+                select session_id from {session_summaries} order by session_id offset %s limit 1
+            )
+            for update
+            """,
             [before["sessions"] // 2],
         )
         running = procedures.start("backfill")
@@ -187,8 +195,15 @@ def interrupted(copy, rehearse, db, procedures, to_fill, progress):  # noqa: ARG
         where num_nonnulls(source_ip, snapshot_asn, snapshot_country, snapshot_ip_type) > 0
         """
     )
-    yield {"before": before, "after": to_fill()}
-    db.execute("drop schema signoff_rehearsal cascade")
+    remembered["interrupted"] = {"before": before, "after": to_fill()}
+    return remembered["interrupted"]
+
+
+@pytest.fixture
+def reset_afterwards(rehearse):
+    """The state before the change, when the test has ended."""
+    yield
+    rehearse("reset")
 
 
 @checkpoint("SNP-072")
@@ -205,6 +220,7 @@ def test_remaining_work_is_known_after_an_interruption(interrupted, expect, stat
 
 @checkpoint("SNP-073")
 @pytest.mark.destructive
+@pytest.mark.usefixtures("reset_afterwards")
 def test_killed_fill_resumes(interrupted, db, procedures, expect, to_fill):
     """A fill that was killed resumes, finishes, and leaves every value that was there already as it was."""
     expect("sessions left to fill", interrupted["after"]["left"], "sessions").more_than(0)

@@ -17,16 +17,20 @@ OTHERS = (
 
 @pytest.fixture
 def unmigrated(rehearse, setting, ip_type_columns):
-    """The state before the migration; a rehearsal that stands elsewhere is taken there."""
-    if "snapshot_ip_types text[]" not in ip_type_columns() and setting("rehearsal") == "yes":
-        rehearse("reset")
+    """Go to the state before the migration, where a rehearsal stands elsewhere."""
+
+    def prepare():
+        if "snapshot_ip_types text[]" not in ip_type_columns() and setting("rehearsal") == "yes":
+            rehearse("reset")
+
+    return prepare
 
 
 @checkpoint("SNP-017")
 @pytest.mark.destructive
-@pytest.mark.usefixtures("unmigrated")
-def test_dry_run_says_what_it_would_execute(procedures, expect):
+def test_dry_run_says_what_it_would_execute(unmigrated, procedures, expect):
     """The dry run of the migration ends with status 0 and names the table and both columns."""
+    unmigrated()
     dry_run = procedures.run("migrate_dry_run")
     expect("exit status", dry_run.exit_status).equals(0)
     expect("errors printed", dry_run.error_lines).equals([])
@@ -37,18 +41,19 @@ def test_dry_run_says_what_it_would_execute(procedures, expect):
 
 @checkpoint("SNP-013")
 @pytest.mark.destructive
-@pytest.mark.usefixtures("unmigrated")
-def test_dry_run_changes_nothing(procedures, expect, schema, fingerprint):
+def test_dry_run_changes_nothing(unmigrated, procedures, expect, schema, fingerprint):
     """The dry run of the migration changes neither the schema nor a row."""
+    unmigrated()
     before = {**fingerprint(OTHERS), "schema": schema()}
     procedures.run("migrate_dry_run")
     expect("sessions and schema", {**fingerprint(OTHERS), "schema": schema()}).equals(before)
 
 
 @pytest.fixture
-def migration(unmigrated, remembered, procedures, ip_type_columns, fingerprint):  # noqa: ARG001 - `unmigrated` comes first
+def migration(unmigrated, remembered, procedures, ip_type_columns, fingerprint):
     """The migration, executed once, with what it found and what it left behind."""
     if not remembered:
+        unmigrated()
         remembered["columns before"] = ip_type_columns()
         remembered["others before"] = fingerprint(OTHERS)
         remembered["types before"] = fingerprint("session_id, snapshot_ip_types[1]")

@@ -9,7 +9,9 @@ from signoff import checkpoint
 @pytest.mark.destructive
 def test_rehearsal_ends_filled(rehearse, db, expect, ip_type_columns, to_fill):
     """From the state before the change, migration and fill reach the released state again."""
-    rehearse("reset", "migrate", "backfill")
+    if "snapshot_ip_types text[]" not in ip_type_columns():
+        rehearse("reset")
+    rehearse("migrate", "backfill")
     expect("columns for the address type", ip_type_columns()).equals({"snapshot_ip_type text"})
     counted = to_fill()
     expect("sessions", counted["sessions"], "sessions").more_than(0)
