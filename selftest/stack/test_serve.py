@@ -206,6 +206,15 @@ def test_the_log_names_state_user_database_and_application(served: Served) -> No
     assert " 42P01 codex_app@codex_memory/" in line
 
 
+def test_variables_for_other_servers_do_no_harm(python_environment: Mapping[str, str]) -> None:
+    """libpq's environment variables, which the caller has set for other servers, do not reach this one."""
+    process = start(
+        {**python_environment, "PGSSLMODE": "require", "PGPORT": "1", "PGOPTIONS": "-c nonsense=1"}
+    )
+    assert ready(process)["postgres_port"] != 1
+    process.communicate()
+
+
 def test_before_means_neither_hardened_nor_migrated(python_environment: Mapping[str, str]) -> None:
     """With ``--state before`` the application's sessions have the old limits, and types are still arrays."""
     process = start(python_environment, "--state", "before")

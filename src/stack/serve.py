@@ -35,6 +35,9 @@ def serve(plan: Plan, *, detached: bool) -> NoReturn:
     """
     for number in ENDING_SIGNALS:
         signal.signal(number, _end)
+    # libpq would take from these what the caller means for other servers, PGSSLMODE for instance.
+    for name in [name for name in os.environ if name.startswith("PG") and name != "PG_BIN"]:
+        del os.environ[name]
     if not detached:
         threading.Thread(target=_end_with_standard_input, daemon=True).start()
     # The cluster is left first: when it stops, work that is still going on in the threads fails and ends.
