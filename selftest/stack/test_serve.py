@@ -207,7 +207,7 @@ def test_the_log_names_state_user_database_and_application(served: Served) -> No
 
 
 def test_variables_for_other_servers_do_no_harm(python_environment: Mapping[str, str]) -> None:
-    """libpq's environment variables, which the caller has set for other servers, do not reach this one."""
+    """Variables of libpq that the caller has set for other servers do not reach this one."""
     process = start(
         {**python_environment, "PGSSLMODE": "require", "PGPORT": "1", "PGOPTIONS": "-c nonsense=1"}
     )
