@@ -13,13 +13,14 @@ Sources:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 from math import ceil, exp, isfinite, lgamma, log, log1p
 from statistics import median
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from signoff.errors import EvidenceError, Inconclusive
 
@@ -60,16 +61,18 @@ class Interval:
     detail: str
 
 
-@runtime_checkable
-class Estimate(Protocol):
+class Estimate(ABC):
     """A sampled quantity, which ``expect`` judges by its confidence bounds."""
 
+    @abstractmethod
     def scale(self, unit: str) -> int | None:
         """What the quantity is multiplied by to be in this unit; ``None`` when the unit does not fit."""
 
+    @abstractmethod
     def domain(self) -> tuple[float, float]:
         """The least and the greatest value that the quantity can have; a limit outside is a mistake."""
 
+    @abstractmethod
     def interval(self, confidence: float) -> Interval:
         """Estimate and bounds.
 
@@ -78,12 +81,13 @@ class Estimate(Protocol):
             Inconclusive: there are too few of them for any bound.
         """
 
+    @abstractmethod
     def samples_to_decide(self, limit: float, confidence: float) -> int | None:
         """About how many observations would probably decide; ``None`` when that cannot be told."""
 
 
 @dataclass(frozen=True)
-class Proportion:
+class Proportion(Estimate):
     """A share found in a random sample, for instance 987 matching sessions of 993 drawn.
 
     A share of *all* rows is no sample: judge it as the number that it is.
@@ -146,7 +150,7 @@ class Proportion:
 
 
 @dataclass(frozen=True)
-class Ratio:
+class Ratio(Estimate):
     """How many times longer one thing takes than another, from repeated timings of both.
 
     Time the two in turn, one of each, so that both meet the same disturbances; the i-th numerator and the
