@@ -61,7 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ENV",
         help="name the environment again, to run destructive tests where its profile asks for it",
     )
-    group.addoption("--reports", default="reports", metavar="DIR", help="where runs are archived")
+    group.addoption(
+        "--reports", default="reports", metavar="DIR", help="where runs are archived; write --reports=DIR"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
