@@ -3,8 +3,8 @@
     python -m benchmarks.main_job [--runs 7] [--write]
 
 The main job is ``pytest -m read_only --env local``: from the command line to the written reports. What the
-database and its start-up take is measured apart: by booting and ending the stack alone right after each run, and
-by the times that the run's own evidence states for its queries.
+database and its start-up take is measured apart: by booting and ending the stack alone right after each run,
+and by the times that the run's own evidence states for its queries.
 """
 
 from __future__ import annotations
