@@ -103,7 +103,8 @@ class Comparison:
 
 
 HEADER = (
-    "| what | seconds of | without | with | more, median of pairs | 95 % bounds | least to most | budget | |\n"
+    "| what | seconds of | without | with | more, median of pairs | 95 % bounds "
+    "| least to most | budget | |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )
 """Of the tables that `Comparison.row` fills; bounds of the median are order statistics."""
