@@ -174,6 +174,7 @@ class RunHooks:
             self._run.interrupt(str(error))
             # pytest calls no further hook of this run.
             self._run.finish(pytest.ExitCode.USAGE_ERROR)
+            self._run.end()
             pytest.exit(f"signoff: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
@@ -231,6 +232,7 @@ class RunHooks:
         """Complete record and reports; the verdict decides the exit status, whoever else has set it."""
         status = self._run.finish(int(exitstatus))
         yield
+        self._run.end()
         session.exitstatus = status
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:

@@ -180,7 +180,7 @@ class RunSession:
             self._recorder.interrupt(self._suite.redact(text))
 
     def finish(self, status: int) -> int:
-        """Complete the record, write the reports, end the stack.
+        """Complete the record and write the reports.
 
         Args:
             status: pytest's own exit status.
@@ -188,8 +188,6 @@ class RunSession:
         Returns:
             The exit status of the run: pytest's own when it is neither 0 nor 1, else by the verdict.
         """
-        if self._stack is not None:
-            self._stack.stop()
         if self._recorder is None:
             # Nothing was going to run (--collect-only): that must not look like a green run.
             return status or int(pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -203,6 +201,11 @@ class RunSession:
         if self._recorder.is_interrupted:
             return int(pytest.ExitCode.INTERRUPTED)
         return {"PROMOTE": 0, "HOLD": 1, "ROLLBACK": ROLLBACK_STATUS}[self.record.verdict.decision]
+
+    def end(self) -> None:
+        """End the stack, once nobody is connected to it any more."""
+        if self._stack is not None:
+            self._stack.stop()
 
 
 def _user() -> str:

@@ -115,11 +115,6 @@ class Suite:
         return hasattr(self.config, "workerinput")
 
     @property
-    def is_distributed(self) -> bool:
-        """Whether xdist runs the tests elsewhere."""
-        return not self.is_worker and bool(self.config.getoption("tx", None))
-
-    @property
     def promotes(self) -> bool:
         """Whether limits of the environment may only be tightened."""
         return self.profile is None or self.profile.promotes
