@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomlkit
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from signoff.environment import Declarations, available_profiles, load_profile
+from signoff.environment import Declarations, available_profiles, inspect_profile, load_profile
 from signoff.errors import ProfileError, SecretError
 
 FILE = "environments/prod.toml"
@@ -305,3 +311,82 @@ def test_available_profiles_are_the_toml_files(directory: Path, write: Callable[
     (directory / ".prod.toml.swp.toml").touch()
     assert available_profiles(directory) == ["local", "prod"]
     assert available_profiles(directory / "none") == []
+
+
+FULL = """
+[stack]
+command = ["{python}"]
+[systems.codex_memory.postgres]
+host = "{stack:host}"
+database = "d"
+user = "u"
+password = { command = ["true"], timeout = "1s" }
+timeouts = { lock = "1s" }
+replica = { host = "r", port = 1 }
+roles.application = { absent = "none" }
+[systems.codex_memory.host]
+via = ["ssh"]
+[systems.codex_memory.metrics]
+url = "https://p"
+grafana = { url = "https://g", token = { file = "t" } }
+[systems.codex_memory.backups]
+location = "/b"
+objects = { database = "*.dump" }
+[systems.codex_memory.names]
+memories = "m"
+[systems.codex_memory.settings]
+panels = ["p"]
+[systems.codex_memory.artifacts.report]
+path = "r"
+[systems.codex_memory.procedures.apply]
+command = ["{psql}", "{postgres.port}"]
+environment = { PGHOST = "{postgres.host}", PGPASSWORD = { env = "E" } }
+[limits.SEC-055.load]
+limit = [1, 2]
+reason = "r"
+"""
+
+ANYTHING = st.recursive(
+    st.one_of(
+        st.sampled_from(
+            [True, -1, 0, 1.5, float("nan"), "", "x", "1s", "{stack:host}", "{postgres.host}", "{x}"]
+        ),
+        st.dates(),
+        st.datetimes(),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["env", "file", "command", "timeout", "absent", "host", "ü"]), inner, max_size=2
+        ),
+    ),
+    max_leaves=3,
+)
+
+
+def places(table: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to every value of a document, however deep."""
+    members = (
+        table.items() if isinstance(table, dict) else enumerate(table) if isinstance(table, list) else ()
+    )
+    for name, value in members:
+        yield (*path, name)
+        yield from places(value, (*path, name))
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_a_profile_is_accepted_or_named(
+    write: Callable[..., Path], declarations: Declarations, data: st.DataObject
+) -> None:
+    """Any value in any place gives a profile, or problems with keys of the file, and nothing else."""
+    document = tomllib.loads(HEAD + FULL)
+    place = data.draw(st.sampled_from(list(places(document))))
+    table: Any = document
+    for name in place[:-1]:
+        table = table[name]
+    table[place[-1]] = data.draw(ANYTHING)
+    path = write(head=tomlkit.dumps(document), postgres="")
+    inspection = inspect_profile(path, declarations)
+    for problem in inspection.problems:
+        assert re.split(r"[.\[]", problem.key)[0] in document

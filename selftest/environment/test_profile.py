@@ -311,6 +311,22 @@ def test_an_environment_that_always_allows_changes_needs_all_secrets(
         load_profile(path, declarations, destructive=False)
 
 
+def test_a_run_needs_no_secret_of_systems_that_it_is_not_about(
+    write: Callable[..., Path], declarations: Declarations
+) -> None:
+    """Only the systems of the selected runbooks have to be unlocked; asking for another secret says why."""
+    path = write(
+        '[systems.jivs]\nwithout_runbook = "later"\n'
+        '[systems.jivs.rabbitmq]\nurl = "https://r"\nuser = "u"\npassword = { env = "RABBITMQ_PASSWORD" }\n'
+    )
+    with pytest.raises(SecretError, match="RABBITMQ_PASSWORD"):
+        load_profile(path, declarations)
+    profile = load_profile(path, declarations, systems={"codex_memory"})
+    assert [secret.reveal() for secret in profile.secrets] == ["correct-horse"]
+    with pytest.raises(SecretError, match="Select a runbook about this system"):
+        profile.system("jivs").component("rabbitmq").password.reveal()
+
+
 def test_a_secret_is_fetched_once(
     write: Callable[..., Path], load: Callable[[Path], Profile], directory: Path
 ) -> None:

@@ -45,20 +45,21 @@ class Secret:
         self.origin = origin
 
     @classmethod
-    def withheld(cls, *, origin: str, subject: str) -> Secret:
+    def withheld(cls, *, origin: str, subject: str, reason: str) -> Secret:
         """A secret that this run has no business to know; to reveal it is an error.
 
         Args:
             origin: where it would come from.
             subject: the file and key that refer to it.
+            reason: why it was not fetched, and what would change that.
         """
 
         def refuse() -> NoReturn:
             raise SecretError(
                 subject,
                 got="a secret that was not fetched",
-                expected="a run that allows destructive tests",
-                next_step="Name the environment again: --allow-destructive=NAME.",
+                expected="a run that needs it",
+                next_step=reason,
             )
 
         secret = cls("", origin=origin)

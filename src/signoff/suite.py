@@ -105,6 +105,7 @@ class Suite:
         profile = load_profile(
             directory / f"{option.env}.toml",
             Declarations.of(runbooks),
+            systems={runbook.system for runbook in selected},
             destructive=option.allow_destructive is not None,
         )
         return cls(config, markers=markers, runbooks=runbooks, profile=profile)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,7 +25,7 @@ _ADMINISTRATOR: Final = "administrator"
 _FOR_DESTRUCTIVE: Final = re.compile(
     rf"systems\..+\.(postgres\.roles\.{_ADMINISTRATOR}\..+|procedures\..+\.environment\..+)"
 )
-"""Keys whose secrets serve destructive tests only: a run that observes must not hold them."""
+"""Keys whose secrets serve destructive tests only."""
 
 
 class Resolver(Protocol):
@@ -42,11 +42,18 @@ class Builder:
         path: the profile's file.
         declarations: what the runbooks declare.
         resolver: fetches a secret.
+        systems: those whose secrets are fetched; ``None`` for all.
         destructive: whether the command line allows destructive tests.
     """
 
     def __init__(
-        self, path: Path, declarations: Declarations, resolver: Resolver, *, destructive: bool
+        self,
+        path: Path,
+        declarations: Declarations,
+        resolver: Resolver,
+        *,
+        systems: Collection[str] | None = None,
+        destructive: bool = True,
     ) -> None:
         self._path = path
         self._file = shown(path)
@@ -55,18 +62,29 @@ class Builder:
         self._resolver = resolver
         # A secret is fetched once: asking a vault may cost a second, or a person's touch of a key.
         self._resolved: dict[Reference, Secret] = {}
+        self._systems_in_use = systems
         self._allows_destructive = destructive
-        self._converter = self._new_converter(withholds=False)
+        self._converter = self._new_converter()
         self._words = {"python": sys.executable, "root": str(self._root), "psql": "psql"}
 
-    def _new_converter(self, *, withholds: bool) -> Converter:
+    def _new_converter(self) -> Converter:
         return Converter(
             lambda reference, key: self._resolver(reference, subject=f"{self._file}: {key}"),
             root=self._root,
             origin=f"{self._file}: ",
             resolved=self._resolved,
-            is_withheld=lambda key: withholds and _FOR_DESTRUCTIVE.fullmatch(key) is not None,
+            withholds=self._withholds,
         )
+
+    def _withholds(self, key: str) -> str:
+        """Why the secret of a key is not fetched: whoever only observes need not be able to do more."""
+        if self._systems_in_use is not None and not key.startswith(
+            tuple(f"{child('systems', name)}." for name in self._systems_in_use)
+        ):
+            return "Select a runbook about this system."
+        if not self._allows_destructive and _FOR_DESTRUCTIVE.fullmatch(key):
+            return "Name the environment again to allow destructive tests: --allow-destructive=NAME."
+        return ""
 
     def profile(self, document: Mapping[str, Any], facts: Facts | None = None) -> Profile:
         """The profile.
@@ -88,8 +106,8 @@ class Builder:
         self, document: Mapping[str, Any], *, facts: Facts | None
     ) -> tuple[Profile | None, list[Problem]]:
         """The profile as far as it could be built, and everything that is wrong with it."""
-        withholds = not self._allows_destructive and document.get("destructive") != "always"
-        converter = self._converter = self._new_converter(withholds=withholds)
+        self._allows_destructive = self._allows_destructive or document.get("destructive") == "always"
+        converter = self._converter = self._new_converter()
         if facts is not None and "psql" in facts:
             self._words["psql"] = str(facts["psql"])
         stack = "stack" in document

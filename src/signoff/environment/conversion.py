@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import types
@@ -28,6 +29,8 @@ from signoff.secrets import Secret, holds_secret
 
 _Table = TypeVar("_Table")
 
+_type_hints: Callable[[type], dict[str, Any]] = functools.cache(typing.get_type_hints)
+
 REFERENCES: Final = '{ env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }'
 
 
@@ -39,7 +42,7 @@ class Converter:
         root: the directory that relative paths start from.
         origin: what is put before dotted keys to name a place in messages: ``environments/prod.toml: ``.
         resolved: secrets that were fetched already; further ones are added.
-        is_withheld: says of a dotted key that its secret is not to be fetched.
+        withholds: says of a dotted key why its secret is not fetched; empty if it is.
     """
 
     def __init__(
@@ -49,14 +52,14 @@ class Converter:
         root: Path,
         origin: str,
         resolved: dict[Reference, Secret],
-        is_withheld: Callable[[str], bool],
+        withholds: Callable[[str], str],
     ) -> None:
         self.problems: list[Problem] = []
         self.resolved = resolved
         self._resolver = resolver
         self._root = root
         self._origin = origin
-        self._is_withheld = is_withheld
+        self._withholds = withholds
 
     def problem(self, key: str, *, got: str, expected: str, next_step: str) -> None:
         """Note a problem."""
@@ -102,7 +105,7 @@ class Converter:
                 expected="a key of this table",
                 next_step=suggestion(name, fields),
             )
-        hints = typing.get_type_hints(kind)
+        hints = _type_hints(kind)
         values: dict[str, Any] = {}
         complete = True
         for name, part in fields.items():
@@ -147,8 +150,8 @@ class Converter:
         reference = self._reference(value, key)
         if reference is None:
             return None
-        if self._is_withheld(key):
-            return Secret.withheld(origin=str(reference), subject=f"{self._origin}{key}")
+        if reason := self._withholds(key):
+            return Secret.withheld(origin=str(reference), subject=f"{self._origin}{key}", reason=reason)
         if reference not in self.resolved:
             try:
                 self.resolved[reference] = self._resolver(reference, key)

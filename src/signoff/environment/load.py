@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +54,13 @@ def available_profiles(directory: Path) -> list[str]:
     return sorted(path.stem for path in directory.glob("*.toml") if not path.name.startswith("."))
 
 
-def load_profile(path: Path, declarations: Declarations, *, destructive: bool = True) -> Profile:
+def load_profile(
+    path: Path,
+    declarations: Declarations,
+    *,
+    systems: Collection[str] | None = None,
+    destructive: bool = True,
+) -> Profile:
     """Read a profile, validate all of it, and fetch its secrets; no server is touched.
 
     Secrets and values that come from the stack are filled in by `Profile.with_stack`.
@@ -61,17 +68,16 @@ def load_profile(path: Path, declarations: Declarations, *, destructive: bool = 
     Args:
         path: ``environments/NAME.toml``.
         declarations: what the runbooks declare.
+        systems: those that the run is about; ``None`` for all. The secrets of others are not fetched.
         destructive: whether the command line allows destructive tests. If not, and unless the profile says
-            ``always``, the secrets of administrators and procedures are not fetched: whoever only observes
-            need not be able to change anything.
+            ``always``, the secrets of administrators and procedures are not fetched.
 
     Raises:
         ProfileError: it cannot be read or is not valid; all its problems are in the message.
         SecretError: it is valid, but secrets are missing.
     """
-    return Builder(path, declarations, references.resolve, destructive=destructive).profile(
-        read_document(path)
-    )
+    builder = Builder(path, declarations, references.resolve, systems=systems, destructive=destructive)
+    return builder.profile(read_document(path))
 
 
 def inspect_profile(path: Path, declarations: Declarations) -> Inspection:
@@ -83,7 +89,7 @@ def inspect_profile(path: Path, declarations: Declarations) -> Inspection:
         ProfileError: the file cannot be read, or is not TOML.
     """
     document = read_document(path)
-    profile, problems = Builder(path, declarations, _probe, destructive=True).build(document, facts=None)
+    profile, problems = Builder(path, declarations, _probe).build(document, facts=None)
     return Inspection(path.stem, shown(path), profile, tuple(problems))
 
 
