@@ -74,3 +74,9 @@ create extension pg_stat_statements;
 create server elsewhere foreign data wrapper postgres_fdw;
 create foreign table app.away (a int) server elsewhere;
 create foreign table app.away_child () inherits (app.parent) server elsewhere;
+
+-- Tables of kinds that cannot be sampled, and an empty one that can.
+create table app.parent_of_none (a int);
+create table app.parent_of_one (a int);
+create table app.child () inherits (app.parent_of_one);
+create table app.partitioned (a int) partition by range (a);

@@ -46,7 +46,7 @@ READS: Final = {
     "activity": "select pid, state, wait_event from pg_stat_activity where backend_type = 'client backend'",
     "locks": "select locktype, mode from pg_locks",
     "settings": "select name, setting, source from pg_settings where name ~ 'timeout'",
-    "settings of databases": "select setconfig from pg_db_role_setting join pg_database d on d.oid = setdatabase",
+    "settings of databases": "select setconfig from pg_db_role_setting where setdatabase <> 0",
     "replication": "select * from pg_stat_replication",
     "statistics": "select * from pg_stat_user_tables",
     "statements": "select query, calls from pg_stat_statements",

@@ -26,7 +26,10 @@ from signoff.handles.postgres.failures import failure, kind_of, kind_of_connecti
 from signoff.handles.postgres.statement import Statement
 
 GRACE: Final = 3.0
-"""Seconds between the server's own timeout and ours, and between our cancelling and our hanging up."""
+"""Seconds between the server's own timeout and our deadline."""
+
+CANCEL: Final = 1.0
+"""Seconds for cancelling a statement at our deadline, and again for its end before we hang up."""
 
 CONNECT_PAUSES: Final = (0.2, 0.6)
 """Seconds before the second and the third attempt to connect."""
@@ -177,9 +180,9 @@ class Connection:
         except psycopg.Error as exc:
             if watch.expired:
                 self._raw.close()
-                raise failure(
-                    TimedOut, self._subject(subject), f"no answer within {deadline:g} s, our own deadline"
-                ) from exc
+                got = f"no answer within {deadline:g} s, our own deadline"
+                # Not from exc: what the server says to our cancelling must not pass for its own doing.
+                raise failure(TimedOut, self._subject(subject), got) from TimeoutError(got)
             raise failure(kind_of(exc), self._subject(subject), words_of(exc)) from exc
         except UnicodeError as exc:
             raise failure(
@@ -237,8 +240,8 @@ class _Watch:
             return
         self.expired = True
         with suppress(psycopg.Error):
-            self._raw.cancel_safe(timeout=GRACE)
-        if not self._ended.wait(GRACE) and not self._raw.closed:
+            self._raw.cancel_safe(timeout=CANCEL)
+        if not self._ended.wait(CANCEL) and not self._raw.closed:
             # The server does not even react to a cancellation. Only a descriptor that stays open is
             # safe to use beside the waiting thread; shutting it down wakes that thread.
             with socket.socket(fileno=os.dup(self._raw.fileno())) as duplicate, suppress(OSError):
