@@ -11,7 +11,6 @@ import pytest
 
 if TYPE_CHECKING:
     from selftest.cli.conftest import Answer, Project
-
     from stack.postgres import Cluster
 
 OBSERVER = "check_observer"

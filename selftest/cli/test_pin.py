@@ -11,7 +11,6 @@ import pytest
 
 if TYPE_CHECKING:
     from selftest.cli.conftest import Project
-
     from stack.postgres import Cluster
 
 HEAD = 'schema = 1\nname = "demo"\ndescription = "d"\npromotes = false\ndestructive = "always"\n'
