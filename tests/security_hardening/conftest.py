@@ -211,14 +211,13 @@ class Load:
 
 
 @pytest.fixture
-def load(db, procedures, host, progress, application):
+def load(db, procedures, host, progress, application, expect):
     """Run the load test as the application, in a schema that is removed again."""
     quoted = db.scalar("select quote_ident(%s)", [application])
     db.execute("drop schema if exists signoff_load cascade")
     db.execute(f"create schema signoff_load authorization {quoted}")
     try:
-        prepared = procedures.run("load_prepare")
-        assert prepared.exit_status == 0, f"the load test could not be prepared: {prepared.output}"
+        expect("exit status of the preparation", procedures.run("load_prepare").exit_status).equals(0)
         begin = host.log_position()
         running = procedures.start("load_test")
         samples = []
