@@ -78,7 +78,10 @@ def _run() -> Run:
         (path,) = Path(folder).glob("local/*/*/record.json")
         queries = _queries(read_record(path))
     started = time.perf_counter()
-    Stack([sys.executable, "-m", "stack", "serve"], directory=ROOT, ready_within=60).stop()
+    stack = Stack([sys.executable, "-m", "stack", "serve"], directory=ROOT, ready_within=60)
+    if not stack.facts:
+        raise RuntimeError("the stack said nothing about itself")
+    stack.stop()
     return Run(whole=whole, stack=time.perf_counter() - started, queries=queries)
 
 

@@ -10,7 +10,9 @@ import json
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -24,7 +26,7 @@ Facts = dict[str, str | int]
 
 
 class Stack:
-    """A running local deployment.
+    """A local deployment, started at once; `facts` waits until it is ready.
 
     Args:
         command: argv of the program that boots it.
@@ -32,11 +34,13 @@ class Stack:
         ready_within: seconds until it must have reported its facts.
 
     Raises:
-        StackError: it could not be started, ended early, said something else, or took too long.
+        StackError: the program could not be started.
     """
 
     def __init__(self, command: Sequence[str], *, directory: Path, ready_within: float) -> None:
         self._command = " ".join(command)
+        self._deadline = time.monotonic() + ready_within
+        self._ready_within = ready_within
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed in stop()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the profile's own command, no shell
@@ -57,22 +61,30 @@ class Stack:
                 expected="a program that boots the stack",
                 next_step="Correct [stack] command in the profile.",
             ) from error
+
+    @cached_property
+    def facts(self) -> Mapping[str, str | int]:
+        """What the program says about the deployment once it is ready.
+
+        Raises:
+            StackError: it ended early, said something else, or took too long; it is ended.
+        """
         try:
-            self.facts: Mapping[str, str | int] = self._ready(ready_within)
+            return self._ready()
         except StackError:
             self.stop()
             raise
 
-    def _ready(self, within: float) -> Facts:
+    def _ready(self) -> Facts:
         lines: SimpleQueue[str] = SimpleQueue()
         stdout = self._process.stdout
         if stdout is None:
             raise self._error("no standard output", "a pipe")
         threading.Thread(target=lambda: lines.put(stdout.readline()), daemon=True).start()
         try:
-            line = lines.get(timeout=within)
+            line = lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
         except Empty:
-            raise self._error(f"nothing within {within:g} s", "a line of facts") from None
+            raise self._error(f"nothing within {self._ready_within:g} s", "a line of facts") from None
         if not line:
             raise self._error("its end before it was ready", "a line of facts")
         try:

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
@@ -99,6 +100,9 @@ class RunSession:
             self._stack = Stack(
                 profile.stack.command, directory=suite.root, ready_within=profile.stack.ready_within
             )
+            # The stack takes seconds: meanwhile load what every run needs soon.
+            import_module("signoff.handles.postgres.handle")
+            import_module("signoff.report.files")
             self._facts = dict(self._stack.facts)
         suite.reach(self._facts, self._id, self._out_of_reach)
         systems = list(dict.fromkeys(runbook.system for runbook in suite.inventory.runbooks))
