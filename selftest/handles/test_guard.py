@@ -117,6 +117,56 @@ def test_the_search_path_cannot_bring_in_a_shadow(laboratory: Laboratory, open_h
             connection.execute("alter role observer reset search_path")
 
 
+@pytest.mark.parametrize(
+    ("symbol", "operands", "sql"),
+    [
+        ("~~", "int, text", "select id from app.facts where id like '1%'"),
+        ("=", "int, text", "select id from app.facts where id in ('1'::text)"),
+        ("<", "int, text", "select id from app.facts order by id"),
+        ("=", "int, app.positive", "select nullif(id, '1') from app.facts"),
+        ("~~", "int, app.positive", "select id from app.facts where id not ilike '1%' or id like '1'"),
+    ],
+)
+def test_an_operator_by_another_name_is_looked_up(
+    db: Postgres, superuser: psycopg.Connection[Any], symbol: str, operands: str, sql: str
+) -> None:
+    """LIKE, IN, NULLIF and others call operators; their functions are looked up without a symbol."""
+    left, right = operands.split(", ")
+    superuser.execute(f"create function app.hidden({operands}) returns bool language sql as 'select true'")
+    superuser.execute(
+        f"create operator public.{symbol} (leftarg = {left}, rightarg = {right}, function = app.hidden)"
+    )
+    try:
+        with pytest.raises(StatementRefused, match=r"app\.hidden"):
+            db.rows(sql)
+    finally:
+        superuser.execute(f"drop operator public.{symbol} ({operands}); drop function app.hidden({operands})")
+
+
+def test_an_operator_class_is_looked_up(db: Postgres, superuser: psycopg.Connection[Any]) -> None:
+    """DISTINCT, GROUP BY and ORDER BY call functions of operator classes, which are looked up."""
+    superuser.execute(
+        """
+        create function app.same_json(json, json) returns bool language sql as 'select true';
+        create function app.hash_json(json) returns int language sql immutable as 'select 1';
+        create operator app.==~ (leftarg = json, rightarg = json, function = app.same_json);
+        create operator class app.json_ops default for type json using hash
+            as operator 1 app.==~, function 1 app.hash_json (json);
+        """
+    )
+    try:
+        with pytest.raises(StatementRefused, match=r"app\.same_json"):
+            db.rows("select distinct to_json(id) from app.facts")
+    finally:
+        superuser.execute(
+            """
+            drop operator family app.json_ops using hash cascade;
+            drop operator app.==~ (json, json);
+            drop function app.same_json, app.hash_json;
+            """
+        )
+
+
 def test_every_volatile_function_was_reviewed(superuser: psycopg.Connection[Any]) -> None:
     """Each built-in volatile function is on exactly one of the two lists, with a reason."""
     volatile = {

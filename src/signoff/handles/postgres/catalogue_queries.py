@@ -65,7 +65,8 @@ SELECT p.oid::int8, n.nspname, p.proname, w.hidden, p.provolatile = 'v', p.proki
             AND d.objid = p.oid AND d.deptype = 'e'),
     CASE WHEN p.prokind <> 'a' AND l.lanname IN ('sql', 'plpgsql') THEN pg_get_functiondef(p.oid) ELSE '' END,
     ARRAY(SELECT f::oid::int8 FROM pg_aggregate a, unnest(ARRAY[a.aggtransfn, a.aggfinalfn, a.aggcombinefn,
-        a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn]) f
+        a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn,
+        (SELECT o.oprcode FROM pg_operator o WHERE o.oid = a.aggsortop)]) f
         WHERE a.aggfnoid = p.oid),
     ARRAY(SELECT t::int8 FROM unnest(p.proargtypes::oid[] || p.prorettype || p.proallargtypes) t)
 FROM wanted w JOIN pg_proc p ON p.oid = w.oid JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -131,8 +132,13 @@ FROM wanted t
 AMBIENT: Final = """
 SELECT o.oprcode::oid::int8
 FROM pg_operator o
-WHERE o.oid >= 16384 AND position(o.oprname IN %(text)s) > 0
-    AND (o.oprleft < 16384 AND o.oprright < 16384
+WHERE o.oid >= 16384
+    -- IN, BETWEEN, NULLIF, USING, LIKE, SIMILAR TO and others are operators by another name.
+    AND (position(o.oprname IN %(text)s) > 0
+        OR o.oprname IN ('=', '<>', '<', '<=', '>', '>=')
+        OR o.oprname IN ('~', '!~', '~~', '!~~', '~~*', '!~~*') AND lower(%(text)s) ~ 'like|similar')
+    -- An operand that was written without a type becomes whatever the other one asks for.
+    AND (o.oprleft < 16384 OR o.oprright < 16384
         OR NOT EXISTS (SELECT FROM pg_operator b WHERE b.oid < 16384 AND b.oprname = o.oprname))
 UNION
 SELECT c.castfunc::int8
@@ -143,6 +149,12 @@ SELECT p.amproc::oid::int8
 FROM pg_amproc p JOIN pg_opfamily y ON y.oid = p.amprocfamily JOIN pg_am m ON m.oid = y.opfmethod
 WHERE p.oid >= 16384 AND m.amname IN ('btree', 'hash')
     AND p.amproclefttype < 16384 AND p.amprocrighttype < 16384
+UNION
+SELECT o.oprcode::oid::int8
+FROM pg_amop a JOIN pg_operator o ON o.oid = a.amopopr JOIN pg_am m ON m.oid = a.amopmethod
+WHERE a.oid >= 16384 AND m.amname IN ('btree', 'hash')
+    AND a.amoplefttype < 16384 AND a.amoprighttype < 16384
 """
-"""Functions that are reached though no name leads to them: behind operators whose symbol is in the text,
-behind casts between built-in types or implicit ones from them, behind operator classes of built-in types."""
+"""Functions that are reached though no name leads to them: behind operators whose symbol is in the text or
+that have another name in SQL, behind casts between built-in types or implicit ones from them, and behind
+operator classes of built-in types."""

@@ -329,4 +329,5 @@ class Postgres(Queries):
         if self._connection is None or not self._connection.is_open:
             self.close()
             self._connection = self._connect()
+            self._catalogue = Catalogue()
         return self._connection

@@ -48,10 +48,9 @@ def prepare(sql: str, parameters: Parameters, names: Mapping[str, str]) -> State
         CheckpointError: a name is not declared.
         StatementFailed: placeholders and parameters do not fit together.
     """
-    named = _BRACE.sub(lambda match: _brace(match, sql, names), sql)
-    if parameters is None:
-        return Statement(named, ())
-    return bind(named, parameters)
+    # Names come last: an identifier may contain what looks like a placeholder.
+    bound = Statement(sql, ()) if parameters is None else bind(sql, parameters)
+    return Statement(_BRACE.sub(lambda match: _brace(match, sql, names), bound.text), bound.values)
 
 
 def quote(identifier: str) -> str:
