@@ -110,9 +110,9 @@ def test_a_sentinel_country_is_not_copied(migrated: Rehearsal) -> None:
 
 def test_a_run_stops_after_the_number_of_batches_and_the_next_goes_on(migrated: Rehearsal) -> None:
     """Ten batches fill ten batches, wherever an earlier run has stopped."""
-    for done in (1000, 2000):
+    for done, state in ((1000, "stopped"), (2000, "completed")):
         status = migrated.succeed("backfill", "--batch-size", "100", "--max-batches", "10")
-        assert (status["state"], status["processed"], status["updated"]) == ("stopped", 1000, 1000)
+        assert (status["state"], status["processed"], status["updated"]) == (state, 1000, 1000)
         assert status["remaining"] == 2000 - done
         assert migrated.value("select count(source_ip) from session_summaries") == done
 

@@ -10,7 +10,6 @@ import pytest
 
 if TYPE_CHECKING:
     from selftest.stack.cowrie.conftest import Rehearsal, Rehearse
-
     from stack.postgres import Cluster
 
 Eventually = Callable[[Callable[[], object]], bool]

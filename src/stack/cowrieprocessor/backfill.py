@@ -156,40 +156,39 @@ class _Sweeper:
 
     def sweep(self) -> State:
         """Visit the sessions until nothing remains to fill or the number of batches is reached."""
-        for _sweep in range(SWEEPS):
+        for sweeps_left in reversed(range(SWEEPS + 1)):
             self._remaining, after = _remaining_after(self._connection)
             self._publish()
             if self._remaining == 0:
                 return "completed"
-            if self._sweep_from(after):
+            if self._batches_left == 0:
                 return "stopped"
-        self._remaining, after = _remaining_after(self._connection)
-        if self._remaining:
-            self.end("failed")
-            raise BackfillFailed(
-                f"run {self.run.run_id}",
-                got=f"{self._remaining} sessions that lack something after {SWEEPS} sweeps",
-                expected="no session without what the inventory has",
-                next_step="Find out what clears snapshots, or adds sessions without them; then run again.",
-            )
-        return "completed"
+            if sweeps_left:
+                self._sweep_from(after)
+        self.end("failed")
+        raise BackfillFailed(
+            f"run {self.run.run_id}",
+            got=f"{self._remaining} sessions that lack something after {SWEEPS} sweeps",
+            expected="no session without what the inventory has",
+            next_step="Find out what clears snapshots, or adds sessions without them; then run again.",
+        )
 
     def end(self, state: State) -> Status:
         """Record how the run ended."""
         self.run = ledger.record_state(self._connection, self.run, state)
         return self._publish()
 
-    def _sweep_from(self, after: str) -> bool:
-        """Visit the sessions after that id; true if the number of batches was reached before the end."""
+    def _sweep_from(self, after: str) -> None:
+        """Visit the sessions after that id, as many batches as are left."""
         while self._batches_left != 0:
             upto = self._fill_persistently(after)
             if upto is None:
-                return False
+                return
             after = upto
             if self._batches_left is not None:
                 self._batches_left -= 1
-            time.sleep(self._pace.pause_seconds)
-        return True
+            if self._remaining:
+                time.sleep(self._pace.pause_seconds)
 
     def _fill_persistently(self, after: str) -> str | None:
         """Fill the next batch, again if another session was in the way; None if there is no batch left."""

@@ -13,9 +13,6 @@ from typing import Final
 VERSION_BEFORE: Final = "16"
 VERSION_AFTER: Final = "17"
 
-# The part of a country that says "unknown" where other tools have written one; never copied into a snapshot.
-SENTINEL_COUNTRY: Final = "XX"
-
 TABLES: Final = """
 create table schema_state (
     key text primary key,
