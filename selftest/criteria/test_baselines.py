@@ -206,7 +206,7 @@ reports, mark = sys.argv[1:]
 baselines = Baselines(
     Path(reports), "local", "snapshot_backfill", release="1", run=mark, observe=lambda _: None
 )
-for _ in range(50):
+for _ in range(25):
     baselines.store("insert-rate", [mark] * 20_000)
 """
 

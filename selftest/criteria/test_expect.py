@@ -111,16 +111,16 @@ def test_recorded_value_is_exact_json(value: Any, recorded: object) -> None:
 
 
 def test_large_answer_is_bounded_on_the_record() -> None:
-    """A million rows neither fill the record nor the message; their number is told."""
+    """Thousands of rows neither fill the record nor the message; their number is told."""
     expect = Expect()
-    rows = [(number, "x" * 50) for number in range(100_000)]
+    rows = [(number, "x" * 50) for number in range(20_000)]
     with pytest.raises(CriterionNotMet) as failure:
         expect("rows over 25 s", rows).equals([])
     (criterion,) = expect.criteria
     assert len(json.dumps(criterion.measured)) < 25_000
     assert len(criterion.reason) < 1_000
     assert len(str(failure.value)) < 1_000
-    assert "(100,000 items)" in criterion.reason
+    assert "(20,000 items)" in criterion.reason
 
 
 def test_huge_number_stays_readable() -> None:
