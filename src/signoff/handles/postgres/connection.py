@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import select
-import socket
 import textwrap
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg._queries import PostgresQuery
+from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
 from signoff.errors import ConnectionLost, ServerNotReady, TimedOut, UnexpectedAnswer, Unreachable
@@ -41,6 +39,7 @@ SHOWN_CHARACTERS: Final = 200
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 Row: TypeAlias = tuple[Any, ...]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -173,12 +172,11 @@ class Connection:
 
     @contextmanager
     def _answering(self, subject: str, deadline: float) -> Iterator[None]:
-        watch = _Watch(self._raw, deadline)
+        self._raw.deadline = time.monotonic() + deadline
         try:
-            with watch:
-                yield
+            yield
         except psycopg.Error as exc:
-            if watch.expired:
+            if self._raw.expired:
                 self._raw.close()
                 got = f"no answer within {deadline:g} s, our own deadline"
                 # Not from exc: what the server says to our cancelling must not pass for its own doing.
@@ -193,6 +191,8 @@ class Connection:
             if self._raw.info.transaction_status == TransactionStatus.ACTIVE:
                 self._raw.close()
             raise
+        finally:
+            self._raw.deadline = None
 
     def _subject(self, statement: str) -> str:
         return f"{self.address}: {shortened(statement)}"
@@ -211,44 +211,44 @@ class _ExtendedCursor(psycopg.RawCursor[Row]):
         super()._execute_send(query, force_extended=force_extended, binary=binary)
 
 
-class _Watch:
-    """Ends what takes longer than its deadline: cancels first, then cuts the connection.
+class _DeadlineConnection(psycopg.Connection[Row]):
+    """A connection on which no wait outlasts a deadline.
 
-    Args:
-        raw: the connection.
-        deadline: seconds.
+    Attributes:
+        deadline: on the monotonic clock; ``None`` for no deadline.
+        expired: whether the deadline has passed in a wait.
     """
 
-    def __init__(self, raw: psycopg.Connection[Row], deadline: float) -> None:
-        self._raw = raw
-        self._ended = threading.Event()
-        self._timer = threading.Timer(deadline, self._expire)
-        self._timer.daemon = True
-        self.expired = False
+    deadline: float | None = None
+    expired: bool = False
 
-    def __enter__(self) -> None:
-        self._timer.start()
+    def wait(self, gen: PQGen[Result], *arguments: Any, **options: Any) -> Result:
+        """Wait as the library does, which looks at the clock at short intervals."""
+        return super().wait(self._until_deadline(gen), *arguments, **options)
 
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._timer.cancel()
-        if self.expired:
-            self._timer.join()
+    def _until_deadline(self, gen: PQGen[Result]) -> PQGen[Result]:
+        try:
+            request = next(gen)
+            while True:
+                ready = yield request
+                self._check_deadline()
+                request = gen.send(ready)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
 
-    def _expire(self) -> None:
-        if self._ended.is_set():
+    def _check_deadline(self) -> None:
+        if self.deadline is None or time.monotonic() < self.deadline:
             return
+        if self.expired:
+            raise psycopg.OperationalError("the server does not even react to a cancellation")
         self.expired = True
         with suppress(psycopg.Error):
-            self._raw.cancel_safe(timeout=CANCEL)
-        if not self._ended.wait(CANCEL) and not self._raw.closed:
-            # The server does not even react to a cancellation. Only a descriptor that stays open is
-            # safe to use beside the waiting thread; shutting it down wakes that thread.
-            with socket.socket(fileno=os.dup(self._raw.fileno())) as duplicate, suppress(OSError):
-                duplicate.shutdown(socket.SHUT_RDWR)
+            self.cancel_safe(timeout=CANCEL)
+        self.deadline = time.monotonic() + CANCEL
 
 
-def _connect(address: PostgresAddress, name: str, settings: dict[str, str]) -> psycopg.Connection[Row]:
+def _connect(address: PostgresAddress, name: str, settings: dict[str, str]) -> _DeadlineConnection:
     for pause in CONNECT_PAUSES:
         try:
             return _connect_once(address, name, settings)
@@ -258,10 +258,10 @@ def _connect(address: PostgresAddress, name: str, settings: dict[str, str]) -> p
     return _connect_once(address, name, settings)
 
 
-def _connect_once(address: PostgresAddress, name: str, settings: dict[str, str]) -> psycopg.Connection[Row]:
+def _connect_once(address: PostgresAddress, name: str, settings: dict[str, str]) -> _DeadlineConnection:
     timeouts = address.timeouts
     try:
-        return psycopg.connect(
+        return _DeadlineConnection.connect(
             host=address.host,
             port=address.port,
             dbname=address.database,
