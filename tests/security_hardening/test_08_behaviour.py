@@ -51,7 +51,7 @@ def test_statement_close_to_the_limit_is_visible(db, limits, progress, expect):
             [limits["busy"].pid],
         )
     expect("rows of security_monitoring", len(seen), "rows").equals(1)
-    expect("state", seen[0]["state"]).equals("active")
+    expect("state", seen[0]["state"] or "hidden").equals("active")
     expect("query", seen[0]["query"]).equals("select pg_sleep(35)")
     expect("duration shown", seen[0]["query_duration_seconds"], "s").between(25, 30)
 
@@ -83,9 +83,10 @@ def test_long_statement_is_cancelled(limits, host, application, progress, expect
     """
     with progress("the limit of 30 s", seconds=max(0, limits["began"] + 30 - time.monotonic())):
         cancelled = limits["cancelled"].result()
-    expect("SQLSTATE", cancelled.sqlstate).equals("57014")
-    expect("cancelled after", cancelled.seconds, "s").between(29, 31)
-    expect("SQLSTATE of the next statement", limits["busy"].attempt("select 1").sqlstate).equals("25P02")
+    expect("ended after", cancelled.seconds, "s").between(29, 31)
+    expect("SQLSTATE", cancelled.sqlstate or "none").equals("57014")
+    afterwards = limits["busy"].attempt("select 1")
+    expect("SQLSTATE of the next statement", afterwards.sqlstate or "none").equals("25P02")
     # SQLSTATE 57014 is also a cancellation by the user: the server's words tell them apart.
     words = rf"{re.escape(application)}@.*canceling statement due to statement timeout"
     expect("lines of the log", len(host.log_lines(since=limits["log"], pattern=words)), "lines").at_least(1)
@@ -98,8 +99,8 @@ def test_idle_transaction_is_ended(db, limits, host, application, progress, expe
     """An idle transaction of the application is ended after 60 s with its session, and the log tells so."""
     with progress("the limit of 60 s", seconds=max(0, limits["began"] + 60 - time.monotonic())):
         ended = limits["ended"].result()
-    expect("SQLSTATE", ended.sqlstate).equals("25P03")
     expect("ended after", ended.seconds, "s").between(58, 62)
+    expect("SQLSTATE", ended.sqlstate or "none").equals("25P03")
     left = db.scalar("select count(*) from pg_stat_activity where pid = %s", [limits["idle"].pid])
     expect("sessions left", left, "sessions").equals(0)
     words = rf"{re.escape(application)}@.*terminating connection due to idle-in-transaction timeout"
@@ -107,33 +108,37 @@ def test_idle_transaction_is_ended(db, limits, host, application, progress, expe
 
 
 @pytest.fixture
-def room_for_one(db):
-    """Lower the connection limit so that one more session fits, and restore it."""
-    row = db.row(
-        """
-        select quote_ident(datname) as name, datconnlimit,
-               (select count(*) from pg_stat_activity
-                where datname = current_database() and backend_type = 'client backend') as open
-        from pg_database where datname = current_database()
-        """
+def full(db):
+    """Lower the connection limit so far that our own session fills the database, and restore it."""
+    database = db.row(
+        "select quote_ident(datname) as name, datconnlimit from pg_database where datname = current_database()"
     )
-    db.execute(f"alter database {row['name']} connection limit {row['open'] + 1}")
-    yield row
-    db.execute(f"alter database {row['name']} connection limit {row['datconnlimit']}")
+    db.execute(f"alter database {database['name']} connection limit 1")
+    try:
+        yield database["datconnlimit"], db.attempt_session("application")
+    finally:
+        db.execute(f"alter database {database['name']} connection limit {database['datconnlimit']}")
 
 
 @checkpoint("SEC-047")
 @pytest.mark.destructive
 @pytest.mark.security
-def test_connection_beyond_the_limit_is_refused(db, room_for_one, expect):
-    """The application gets the last connection that the database admits, and is refused the next one."""
+def test_connection_beyond_the_limit_is_refused(full, expect):
+    """The database has a connection limit, and refuses the application the connection beyond it."""
     # Lowered for a moment rather than reached: 200 connections would be taken away from everybody else.
-    expect("limit of the database", room_for_one["datconnlimit"], "connections").at_least(1)
-    with db.session("application"):
-        refused = db.attempt_session("application")
-    expect("error", refused.error).equals("TooManyConnections")
-    again = db.attempt_session("application")
-    expect("error once there is room", again.error).equals("")
+    limit, beyond = full
+    expect("connection limit of the database", limit).at_least(1)
+    expect("error", beyond.error or "none").equals("TooManyConnections")
+
+
+@checkpoint("SEC-047")
+@pytest.mark.destructive
+@pytest.mark.security
+def test_connection_within_the_limit_is_admitted(db, expect):
+    """With the limit back in place, the database admits the application again."""
+    limit = db.scalar("select datconnlimit from pg_database where datname = current_database()")
+    expect("connection limit of the database", limit).equals(200)
+    expect("error", db.attempt_session("application").error or "none").equals("none")
 
 
 @checkpoint("SEC-048")
@@ -162,7 +167,7 @@ def test_application_cannot_lift_the_file_limit(db, expect):
     """The application is refused when it lifts the limit of temporary files for itself."""
     with db.session("application") as session:
         lifted = session.attempt("set temp_file_limit = -1")
-    expect("SQLSTATE", lifted.sqlstate).equals("42501")
+    expect("SQLSTATE", lifted.sqlstate or "none").equals("42501")
 
 
 @checkpoint("SEC-203")
@@ -182,5 +187,5 @@ def test_sort_beyond_the_file_limit_is_refused(db, application, expect):
         session.execute("set temp_file_limit = '1MB'")
         session.scalar("select set_config('role', %s, false)", [application])
         beyond = session.attempt(sort)
-    expect("SQLSTATE within the limit", within.sqlstate).equals("")
-    expect("SQLSTATE beyond the limit", beyond.sqlstate).equals("53400")
+    expect("SQLSTATE within the limit", within.sqlstate or "none").equals("none")
+    expect("SQLSTATE beyond the limit", beyond.sqlstate or "none").equals("53400")
