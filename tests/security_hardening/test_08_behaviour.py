@@ -111,7 +111,10 @@ def test_idle_transaction_is_ended(db, limits, host, application, progress, expe
 def full(db):
     """Lower the connection limit so far that our own session fills the database, and restore it."""
     database = db.row(
-        "select quote_ident(datname) as name, datconnlimit from pg_database where datname = current_database()"
+        """
+        select quote_ident(datname) as name, datconnlimit
+        from pg_database where datname = current_database()
+        """
     )
     db.execute(f"alter database {database['name']} connection limit 1")
     try:
