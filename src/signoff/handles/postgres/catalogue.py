@@ -141,7 +141,7 @@ class _Search:
         self._schemas = None if schemas is None else list(schemas)
         self._views = views
         self._system = system
-        self._seen: set[int] = set()
+        self._seen: set[tuple[str, int]] = set()
 
     def reason_to_refuse(self, label: str, text: str) -> str | None:
         """Walk from a text; the label says in messages whose text it is."""
@@ -158,17 +158,18 @@ class _Search:
         for label, text in frontier.texts:
             if hides_names(text):
                 return f'{label or "it"} may spell names with Unicode escapes (U&"…")', frontier
-        built_in, relations, *rest = self._fetch(self._questions(frontier))
+        answers = self._ask(frontier)
         reached = _Frontier()
-        reason = self._check_built_in(built_in, frontier.texts) or self._follow_relations(relations, reached)
-        if reason or self._system:
-            return reason, reached
-        functions, types, ambient = rest
-        reached.functions |= self._new(row[0] for row in ambient.rows)
-        self._follow_types(types, reached)
-        return self._follow_functions(functions, frontier.texts, reached), reached
+        reason = (
+            self._check_built_in(answers[queries.BUILT_IN_FUNCTIONS], frontier.texts)
+            or self._follow_relations(answers[queries.RELATIONS], reached)
+            or self._follow_functions(answers[queries.FUNCTIONS], frontier.texts, reached)
+        )
+        self._follow_types(answers[queries.TYPES], reached)
+        reached.functions |= self._new("function", (row[0] for row in answers[queries.AMBIENT].rows))
+        return reason, reached
 
-    def _questions(self, frontier: _Frontier) -> list[Statement]:
+    def _ask(self, frontier: _Frontier) -> dict[str, Answer]:
         found = mentions(text for _, text in frontier.texts)
         parameters = {
             "words": sorted(found.words),
@@ -179,12 +180,20 @@ class _Search:
             "schemas": self._schemas,
             "functions": [str(oid) for oid in sorted(frontier.functions)],
             "types": [str(oid) for oid in sorted(frontier.types)],
+            "views": [str(oid) for oid in sorted(self._views)],
             "system": self._system,
         }
-        questions = [queries.BUILT_IN_FUNCTIONS, queries.RELATIONS]
-        if not self._system:
-            questions += [queries.FUNCTIONS, queries.TYPES, queries.AMBIENT]
-        return [bind(question, parameters) for question in questions]
+        texts, functions, types = map(bool, (frontier.texts, frontier.functions, frontier.types))
+        needed = {
+            queries.BUILT_IN_FUNCTIONS: texts or functions,
+            queries.RELATIONS: texts,
+            queries.FUNCTIONS: not self._system and (texts or functions),
+            queries.TYPES: not self._system and (texts or types),
+            queries.AMBIENT: not self._system and texts,
+        }
+        questions = [question for question, is_needed in needed.items() if is_needed]
+        answers = self._fetch([bind(question, parameters) for question in questions])
+        return dict.fromkeys(needed, Answer((), [], 0)) | dict(zip(questions, answers, strict=True))
 
     def _check_built_in(self, answer: Answer, texts: Sequence[tuple[str, str]]) -> str | None:
         for name, volatile in answer.rows:
@@ -200,30 +209,33 @@ class _Search:
                 return f"it reads {schema}.{name}, or a table above it, which is a foreign table"
             label = f"{schema}.{name}"
             if oid < queries.FIRST_NORMAL_OID:
-                reason = self._check_system_view(oid, label, definition)
+                reason = (
+                    self._views[oid]
+                    if oid in self._views
+                    else self._check_system_view(oid, label, definition)
+                )
                 if reason:
                     return reason
-            elif self._new([oid]):
+            elif self._new("relation", [oid]):
                 reached.types |= self._new_types(types)
                 if definition:
                     reached.texts.append((label, definition))
         return None
 
     def _check_system_view(self, oid: int, label: str, definition: str) -> str | None:
-        if not definition:
-            return None
-        if oid not in self._views:
-            self._views[oid] = None
+        # Known from here on, so that a view that leads to itself does not either.
+        self._views[oid] = None
+        if definition:
             search = _Search(self._fetch, schemas=None, views=self._views, system=True)
             self._views[oid] = search.reason_to_refuse(label, definition)
         return self._views[oid]
 
     def _follow_types(self, answer: Answer, reached: _Frontier) -> None:
         for oid, inner, checks, functions in answer.rows:
-            self._seen.add(oid)
+            self._new("type", [oid])
             reached.types |= self._new_types(inner)
-            reached.functions |= self._new(functions)
-            if checks and self._new([-oid]):
+            reached.functions |= self._new("function", functions)
+            if checks and self._new("domain", [oid]):
                 reached.texts.append(("a domain", checks))
 
     def _follow_functions(
@@ -236,23 +248,21 @@ class _Search:
             if reason:
                 hidden = function.hidden and "an operator, a cast, a type or an aggregate that it can reach"
                 return f"{hidden or _caller(function.name, texts)} calls {label}(), which {reason}"
-            if function.oid in self._seen and not function.hidden:
-                continue
-            self._seen.add(function.oid)
+            self._new("function", [function.oid])
             reached.types |= self._new_types(function.types)
-            reached.functions |= self._new(function.support)
-            if function.definition:
+            reached.functions |= self._new("function", function.support)
+            if function.definition and self._new("body", [function.oid]):
                 reached.texts.append((label, function.definition))
         return None
 
-    def _new(self, oids: Iterable[int]) -> set[int]:
-        """Those ids that were not seen before; now they are."""
-        new = {oid for oid in oids if oid and oid not in self._seen}
-        self._seen |= new
+    def _new(self, kind: str, oids: Iterable[int]) -> set[int]:
+        """Those ids of a kind of object that were not seen before; now they are."""
+        new = {oid for oid in oids if oid and (kind, oid) not in self._seen}
+        self._seen |= {(kind, oid) for oid in new}
         return new
 
     def _new_types(self, oids: Iterable[int]) -> set[int]:
-        return self._new(oid for oid in oids if oid >= queries.FIRST_NORMAL_OID)
+        return self._new("type", (oid for oid in oids if oid >= queries.FIRST_NORMAL_OID))
 
 
 def _caller(name: str, texts: Sequence[tuple[str, str]]) -> str:

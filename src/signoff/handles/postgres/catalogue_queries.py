@@ -10,6 +10,7 @@ The parameters, each used by some of them::
     schemas    the schemas to search; NULL for all of them
     functions  ids of functions that were reached without a name
     types      ids of types that were reached without a name
+    views      ids of views whose definitions are known
     system     whether only objects that initdb made can be reached
 
 Objects with ids below 16384 were made by ``initdb``; PostgreSQL calls that number FirstNormalObjectId.
@@ -52,14 +53,13 @@ GROUP BY p.proname
 
 FUNCTIONS: Final = f"""
 WITH wanted AS (
-    SELECT p.oid, p.oid = ANY (%(functions)s::text[]::oid[]) AS hidden
+    SELECT p.oid, {_IN_REACH} AND ({_CALLED} OR {_ODD.replace("NAME", "p.proname")}) AS named
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
     WHERE p.oid >= 16384 AND p.prokind <> 'p'
         AND NOT (l.lanname = 'plpgsql' AND p.prorettype IN ('trigger'::regtype, 'event_trigger'::regtype))
-        AND (p.oid = ANY (%(functions)s::text[]::oid[])
-            OR {_IN_REACH} AND ({_CALLED} OR {_ODD.replace("NAME", "p.proname")}))
+        AND (p.oid = ANY (%(functions)s::text[]::oid[]) OR {_CALLED} OR {_ODD.replace("NAME", "p.proname")})
 )
-SELECT p.oid::int8, n.nspname, p.proname, w.hidden, p.provolatile = 'v', p.prokind = 'a', l.lanname,
+SELECT p.oid::int8, n.nspname, p.proname, NOT w.named, p.provolatile = 'v', p.prokind = 'a', l.lanname,
     (SELECT e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
         WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
             AND d.objid = p.oid AND d.deptype = 'e'),
@@ -71,6 +71,7 @@ SELECT p.oid::int8, n.nspname, p.proname, w.hidden, p.provolatile = 'v', p.proki
     ARRAY(SELECT t::int8 FROM unnest(p.proargtypes::oid[] || p.prorettype || p.proallargtypes) t)
 FROM wanted w JOIN pg_proc p ON p.oid = w.oid JOIN pg_namespace n ON n.oid = p.pronamespace
     JOIN pg_language l ON l.oid = p.prolang
+WHERE w.named OR w.oid = ANY (%(functions)s::text[]::oid[])
 """  # noqa: S608 - put together from the constants above
 """Functions that ``initdb`` did not make: the attributes of `catalogue.Function`, in order."""
 
@@ -86,7 +87,7 @@ WITH RECURSIVE family AS (
 )
 SELECT c.oid::int8, n.nspname, c.relname, c.relkind = 'f',
     concat_ws(E'\\n',
-        CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END,
+        CASE WHEN c.relkind = 'v' AND c.oid <> ALL (%(views)s::text[]::oid[]) THEN pg_get_viewdef(c.oid) END,
         (SELECT string_agg(pg_get_expr(o.polqual, o.polrelid), E'\\n')
             FROM pg_policy o WHERE o.polrelid = c.oid),
         (SELECT string_agg(pg_get_expr(d.adbin, d.adrelid), E'\\n')

@@ -106,9 +106,14 @@ class Connection:
         return _answer(cursor)
 
     def run_all(self, statements: Sequence[Statement], *, deadline: float) -> list[Answer]:
-        """Run several statements in one round trip; the first failure stops the rest."""
+        """Run several statements of ours in one round trip; the first failure stops the rest.
+
+        The server keeps their plans, because they come again and again.
+        """
         with self._answering(statements[0].text, deadline), self._raw.pipeline():
-            cursors = [self._raw.execute(statement.text, statement.values) for statement in statements]
+            cursors = [
+                self._raw.execute(statement.text, statement.values, prepare=True) for statement in statements
+            ]
         return [_answer(cursor) for cursor in cursors]
 
     def stream(
@@ -285,7 +290,8 @@ def _connect_once(address: PostgresAddress, name: str, settings: dict[str, str])
             keepalives_count=3,
             tcp_user_timeout=round((timeouts.statement + GRACE) * 1000),
             autocommit=True,
-            prepare_threshold=None,
+            # Only what we ask for explicitly is prepared for further use.
+            prepare_threshold=2**31,
             cursor_factory=_ExtendedCursor,
         )
     except psycopg.Error as exc:
