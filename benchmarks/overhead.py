@@ -2,9 +2,10 @@
 
     python -m benchmarks.overhead [--checkpoints 1000] [--pairs 15] [--write]
 
-Two suites with equal tests are made in a temporary folder. Plain pytest asserts; Signoff judges a criterion
-and keeps a piece of evidence of 20 lines for each test, and writes ``record.json``, ``junit.xml`` and
-``signoff.html``. Both run in turn. The tests do nothing else, so that all the difference is Signoff's.
+Two suites with equal tests, of two fixtures each, are made in a temporary folder. Plain pytest asserts; Signoff
+judges a criterion and keeps a piece of evidence of 20 lines for each test, and writes ``record.json``,
+``junit.xml`` and ``signoff.html``. Both run in turn. The tests do nothing else, so that all the difference is
+Signoff's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _PER_MODULE = 100
 _PLAIN_TEST = '''
 
 @pytest.mark.read_only
-def test_{number}():
+def test_{number}(nothing, nothing_else):
     """Thing number {number} holds."""
     assert thing({number}) == {number}
 '''
@@ -85,9 +86,25 @@ def _write_tests(folder: Path, head: str, test: str, checkpoints: int) -> None:
         _write(folder / f"test_{first:05}.py", head + body)
 
 
+_NOTHING = '''\
+import pytest
+
+
+@pytest.fixture
+def nothing():
+    """As every check, a plain test has fixtures."""
+
+
+@pytest.fixture
+def nothing_else():
+    """And more than one."""
+'''
+
+
 def plain_suite(root: Path, checkpoints: int) -> Command:
     """A suite for plain pytest."""
     _write(root / "pytest.ini", "[pytest]\nmarkers =\n    read_only: observes\n")
+    _write(root / "conftest.py", _NOTHING)
     _write_tests(root / "tests" / "demo", _THING, _PLAIN_TEST, checkpoints)
     return _pytest(root)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -88,28 +89,54 @@ class Inventory:
         return f"Did you mean {matches[0]}?" if matches else "Add it to the runbook, or remove the test."
 
 
-def checkpoint_of(item: pytest.Item) -> str:
-    """The checkpoint that a collected and checked item verifies."""
-    mark = item.get_closest_marker(CHECKPOINT_MARK)
-    return str(mark.args[0]) if mark else ""
+@dataclass(frozen=True)
+class _Claim:
+    """What the markers and the docstring of an item say, read once."""
+
+    checkpoint: str
+    marks: frozenset[str]
+    title: str
 
 
-def access_of(item: pytest.Item) -> Access:
-    """The access of a collected and checked item."""
-    return "destructive" if item.get_closest_marker("destructive") else "read_only"
+_CLAIM: Final = pytest.StashKey[_Claim]()
 
 
-def topics_of(item: pytest.Item, markers: Iterable[Marker]) -> tuple[str, ...]:
-    """The topics of an item, in the order of markers.ini."""
-    return tuple(m.name for m in markers if m.kind == "topic" and item.get_closest_marker(m.name))
+def _claim(item: pytest.Item) -> _Claim:
+    claim = item.stash.get(_CLAIM, None)
+    if claim is None:
+        marks = list(item.iter_markers())
+        ids = [str(mark.args[0]) for mark in marks if mark.name == CHECKPOINT_MARK]
+        claim = _Claim(ids[0] if ids else "", frozenset(mark.name for mark in marks), _title(item))
+        item.stash[_CLAIM] = claim
+    return claim
 
 
-def title_of(item: pytest.Item) -> str:
-    """The guarantee: the first sentence of the docstring, and the parameters' id where there is one."""
+def _title(item: pytest.Item) -> str:
     doc = getattr(getattr(item, "obj", None), "__doc__", None) or item.name
     title = " ".join(doc.strip().split("\n\n")[0].split())
     callspec = getattr(item, "callspec", None)
     return f"{title} [{callspec.id}]" if callspec is not None else title
+
+
+def checkpoint_of(item: pytest.Item) -> str:
+    """The checkpoint that a collected and checked item verifies."""
+    return _claim(item).checkpoint
+
+
+def access_of(item: pytest.Item) -> Access:
+    """The access of a collected and checked item."""
+    return "destructive" if "destructive" in _claim(item).marks else "read_only"
+
+
+def topics_of(item: pytest.Item, markers: Iterable[Marker]) -> tuple[str, ...]:
+    """The topics of an item, in the order of markers.ini."""
+    marks = _claim(item).marks
+    return tuple(marker.name for marker in markers if marker.kind == "topic" and marker.name in marks)
+
+
+def title_of(item: pytest.Item) -> str:
+    """The guarantee: the first sentence of the docstring, and the parameters' id where there is one."""
+    return _claim(item).title
 
 
 def check(item: pytest.Item, inventory: Inventory) -> None:
@@ -138,7 +165,8 @@ def check(item: pytest.Item, inventory: Inventory) -> None:
             "a checkpoint of the runbook in the same folder",
             "Move the test to the folder of its runbook.",
         )
-    accesses = [name for name in ("read_only", "destructive") if item.get_closest_marker(name)]
+    marks = _claim(item).marks
+    accesses = [name for name in ("read_only", "destructive") if name in marks]
     if len(accesses) != 1:
         _refuse(
             item,
@@ -148,7 +176,7 @@ def check(item: pytest.Item, inventory: Inventory) -> None:
         )
     if not (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip():
         _refuse(item, "no docstring", "the guarantee as one sentence", "Say what an operator would sign.")
-    if item.get_closest_marker("xfail"):
+    if "xfail" in marks:
         _refuse(item, "xfail", "a test that tells the outcome", "Waive the checkpoint instead.")
 
 

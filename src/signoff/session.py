@@ -6,6 +6,8 @@ import getpass
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
@@ -132,16 +134,18 @@ class RunSession:
             file.unlink()
 
     def _take(self, plan: Plan) -> None:
-        """Note the plan, and write reports that say INCOMPLETE in case that no better ones follow."""
+        """Note the plan; reports that say INCOMPLETE stand from now on, until better ones follow."""
         if self._recorder is not None and self._recorder.plan(plan):
-            self._write(self._recorder.record())
+            # Imported here: the renderers would double the time that the plugin takes to load.
+            from signoff.report.files import announce  # noqa: PLC0415 - see above
 
-    def _write(self, record: Record) -> None:
-        # Imported here: the renderers would double the time that the plugin takes to load.
-        from signoff.report.files import write_reports  # noqa: PLC0415 - see above
+            with self._noting_what_is_lost():
+                announce(self._recorder.record(), self.directory)
 
+    @contextmanager
+    def _noting_what_is_lost(self) -> Iterator[None]:
         try:
-            write_reports(record, self._suite.inventory.runbooks, self.directory)
+            yield
         except ReportError as error:
             self.unwritten = error
 
@@ -195,9 +199,12 @@ class RunSession:
         if self._recorder is None:
             # Nothing was going to run (--collect-only): that must not look like a green run.
             return status or int(pytest.ExitCode.NO_TESTS_COLLECTED)
+        from signoff.report.files import write_reports  # noqa: PLC0415 - as in _take()
+
         self.unwritten = None
         self.record = self._recorder.finish()
-        self._write(self.record)
+        with self._noting_what_is_lost():
+            write_reports(self.record, self._suite.inventory.runbooks, self.directory)
         if self.unwritten is not None:
             return int(pytest.ExitCode.INTERNAL_ERROR)
         if status not in {0, 1}:

@@ -229,10 +229,11 @@ class Suite:
 
         kept = [item for item in items if in_scope(item)]
         out_of_scope = [item for item in items if not in_scope(item)]
-        tests = [self._planned(item, kept) for item in candidates if in_scope(item)]
+        left = set(kept)
+        tests = [self._planned(item, runs=item in left) for item in candidates if in_scope(item)]
         unverified = self._unverified(session, covered, {test.checkpoint for test in tests})
         kept += unverified
-        tests += [self._planned(item, kept) for item in unverified]
+        tests += [self._planned(item, runs=True) for item in unverified]
         if out_of_scope:
             self.config.hook.pytest_deselected(items=out_of_scope)
         items[:] = kept
@@ -246,12 +247,12 @@ class Suite:
             worker = os.environ.get("PYTEST_XDIST_WORKER", "")
             plan_file(self.run_directory, worker).write_bytes(msgspec.json.encode(self.plan))
 
-    def _planned(self, item: pytest.Item, kept: Sequence[pytest.Item]) -> PlannedTest:
+    def _planned(self, item: pytest.Item, *, runs: bool) -> PlannedTest:
         option = self.config.option
         reasons = [
             f"{flag} {value!r}" for flag, value in (("-m", option.markexpr), ("-k", option.keyword)) if value
         ]
-        left_out = "" if item in kept else "deselected by " + (" and ".join(reasons) or "a plugin")
+        left_out = "" if runs else "deselected by " + (" and ".join(reasons) or "a plugin")
         if left_out and access_of(item) == "destructive":
             left_out += ": its test is destructive"
         return PlannedTest(

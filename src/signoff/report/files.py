@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from signoff.record import Record
 from signoff.report.document import RunbookDocument
 from signoff.report.html import CSS_FILE, HTML_FILE, render_html, style_sheet
@@ -33,7 +35,23 @@ def write_reports(record: Record, documents: Sequence[RunbookDocument], director
     stored = encode_record(record)
     path = directory / RECORD_FILE
     write_file(path, stored, lost="the record of this run")
-    record = decode_record(stored, source=str(path))
+    _render(decode_record(stored, source=str(path)), documents, directory)
+    return directory / HTML_FILE
+
+
+def announce(record: Record, directory: Path) -> None:
+    """Write reports of a run that has only begun, in case that nothing better follows.
+
+    They say INCOMPLETE. What never ran is named by ``record.json``, which is not touched: to render every
+    checkpoint twice would double what a run costs.
+
+    Raises:
+        ReportError: a file cannot be written.
+    """
+    _render(msgspec.structs.replace(record, runbooks=(), checkpoints=()), (), directory)
+
+
+def _render(record: Record, documents: Sequence[RunbookDocument], directory: Path) -> None:
     reports = {
         CSS_FILE: style_sheet(),
         JUNIT_FILE: render_junit(record),
@@ -42,6 +60,5 @@ def write_reports(record: Record, documents: Sequence[RunbookDocument], director
     write_files(
         directory,
         {name: text.encode() for name, text in reports.items()},
-        lost=f"the reports of this run (the record is in {path})",
+        lost=f"the reports of this run (the record is in {directory / RECORD_FILE})",
     )
-    return directory / HTML_FILE

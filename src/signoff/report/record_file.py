@@ -18,8 +18,8 @@ from signoff.storage import write_file
 
 RECORD_FILE: Final = "record.json"
 
-_SHARE_OF_RUN: Final = 0.05
-_ALWAYS_ALLOWED_SECONDS: Final = 0.2
+_SHARE_OF_RUN: Final = 0.02
+_ALWAYS_ALLOWED_SECONDS: Final = 0.1
 _LARGEST_INTEGER_BITS: Final = 63  # what every reader of JSON that has integers can hold
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -28,8 +28,8 @@ class RecordFile:
     """``record.json`` while its run goes on.
 
     Rewriting the whole record after each test would cost the square of the number of tests. So `update`
-    rewrites only while all rewriting together stays below 5 % of the time that the run has taken, or
-    below 0.2 s, whichever is more: short runs are always up to date, long ones soon.
+    rewrites only while all rewriting together stays below 2 % of the time that the run has taken, or
+    below 0.1 s, whichever is more: short runs are always up to date, long ones soon.
 
     Args:
         path: where the record is kept.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -49,7 +50,7 @@ class Checkpoint:
     rollback: bool = False
     manual_role: str = ""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over everything that the line means, so that a changed line matches no earlier record."""
         meaning = "\n".join(
@@ -112,7 +113,7 @@ class Runbook:
     blocks: tuple[Block, ...]
     sha256: str
 
-    @property
+    @cached_property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """All checkpoints in document order."""
         return tuple(checkpoint for stage in self.stages for checkpoint in stage.checkpoints)

@@ -95,7 +95,9 @@ class _Parser:
         from markdown_it import MarkdownIt  # noqa: PLC0415 - see above
         from mdit_py_plugins.front_matter import front_matter_plugin  # noqa: PLC0415 - see above
 
-        tokens = MarkdownIt("commonmark").enable("table").use(front_matter_plugin).parse(self._source)
+        # The text of a line is all that is needed here; what it contains is for the report to render.
+        markdown = MarkdownIt("commonmark").enable("table").disable("inline").use(front_matter_plugin)
+        tokens = markdown.parse(self._source)
         if not tokens or tokens[0].type != "front_matter":
             self._refuse(
                 1,
