@@ -101,10 +101,30 @@ def open_handle(laboratory: Laboratory, evidence: list[Evidence]) -> Iterator[Op
         handle.close()
 
 
+@pytest.fixture(scope="session")
+def reader(laboratory: Laboratory) -> Iterator[tuple[Postgres, list[list[Evidence]]]]:
+    """The handle that most tests share, and the list whose last list takes what it reports."""
+    sinks: list[list[Evidence]] = [[]]
+
+    def observe(seen: Evidence) -> None:
+        sinks[-1].append(seen)
+
+    with Postgres(
+        laboratory.address(),
+        access="read_only",
+        component="laboratory.postgres",
+        observe=observe,
+        roles={"application": laboratory.address("application"), "administrator": laboratory.address()},
+    ) as handle:
+        yield handle, sinks
+
+
 @pytest.fixture
-def db(open_handle: Open) -> Postgres:
+def db(reader: tuple[Postgres, list[list[Evidence]]], evidence: list[Evidence]) -> Postgres:
     """The database under read_only, as the superuser."""
-    return open_handle()
+    handle, sinks = reader
+    sinks.append(evidence)
+    return handle
 
 
 @pytest.fixture

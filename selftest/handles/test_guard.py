@@ -288,7 +288,7 @@ STATEMENTS: Final = st.one_of(
 )
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sql=STATEMENTS)
 def test_whatever_passes_changes_nothing(db: Postgres, watched: Watched, sql: str) -> None:
     """Whatever statement the guard lets through, the state of the server stays what it was."""

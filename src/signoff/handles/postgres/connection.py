@@ -11,17 +11,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import psycopg
-from psycopg._queries import PostgresQuery
-from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 
 from signoff.errors import ConnectionLost, ServerNotReady, TimedOut, UnexpectedAnswer, Unreachable
 from signoff.handles.postgres.address import PostgresAddress
 from signoff.handles.postgres.failures import failure, kind_of, kind_of_connecting, words_of
 from signoff.handles.postgres.statement import Statement
+
+if TYPE_CHECKING:
+    from psycopg._queries import PostgresQuery
+    from psycopg.abc import PQGen
 
 GRACE: Final = 3.0
 """Seconds between the server's own timeout and our deadline."""
