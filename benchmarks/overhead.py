@@ -2,10 +2,10 @@
 
     python -m benchmarks.overhead [--checkpoints 1000] [--pairs 15] [--write]
 
-Two suites with equal tests, of two fixtures each, are made in a temporary folder. Plain pytest asserts; Signoff
-judges a criterion and keeps a piece of evidence of 20 lines for each test, and writes ``record.json``,
-``junit.xml`` and ``signoff.html``. Both run in turn. The tests do nothing else, so that all the difference is
-Signoff's.
+Two suites with equal tests, of two fixtures each, are made in a temporary folder. Plain pytest asserts;
+Signoff judges a criterion and keeps a piece of evidence of 20 lines for each test, and writes
+``record.json``, ``junit.xml`` and ``signoff.html``. Both run in turn. The tests do nothing else, so all the
+difference is Signoff's.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from signoff.baselines import Baselines
 from signoff.criteria import Expect
 from signoff.environment import Profile
 from signoff.plan import access_of, checkpoint_of
-from signoff.record import Access
+from signoff.record import Access, Evidence
 from signoff.status import uncaptured_console
 from signoff.suite import SUITE, Suite
+from signoff.timestamps import utc_now
 
 if TYPE_CHECKING:
     from signoff.handles.artifacts import Artifacts
@@ -85,7 +86,23 @@ def artifact(request: pytest.FixtureRequest) -> Artifacts:
 @pytest.fixture
 def setting(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """``setting(name)``: what the profile, or else the runbook's front matter, says."""
-    return _suite(request).connections.profile.system(_system(request)).setting
+    connections = _suite(request).connections
+    system = _system(request)
+
+    def stated(name: str) -> Any:
+        value = connections.profile.system(system).setting(name)
+        connections.observe(
+            Evidence(
+                kind="setting",
+                source=f"{connections.profile.name}.toml",
+                asked=f"systems.{system}.settings.{name}",
+                answer=str(value),
+                at=utc_now(),
+            )
+        )
+        return value
+
+    return stated
 
 
 @pytest.fixture
