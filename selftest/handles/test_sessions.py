@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -169,3 +170,18 @@ def test_a_connection_that_is_refused_is_an_observation(
         assert db.attempt_session("application").error == "TooManyConnections"
     finally:
         superuser.execute("alter role application connection limit -1")
+
+
+def test_sessions_do_not_wait_for_one_another(db: Postgres) -> None:
+    """Sessions are used from several threads at once, also while the handle itself waits for an answer."""
+    with (
+        ThreadPoolExecutor(4) as pool,
+        db.session("application") as one,
+        db.session("administrator") as other,
+    ):
+        question = pool.submit(db.scalar, "select pg_sleep(1.5)")
+        answers = [pool.submit(session.column, "select id from app.facts") for session in (one, other)]
+        assert [len(answer.result()) for answer in answers] == [200, 200]
+        assert not question.done()
+        more = [pool.submit(db.scalar, "select %s::int", [n]) for n in range(8)]
+        assert [answer.result() for answer in more] == list(range(8))

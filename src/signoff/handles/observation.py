@@ -50,7 +50,9 @@ class Asked:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
 
-    def answered(self, answer: str, *, lines: int = 0, sha256: str = "") -> Evidence:
+    def answered(
+        self, answer: str, *, lines: int = 0, sha256: str = "", seconds: float | None = None
+    ) -> Evidence:
         """Evidence of the question and its answer, cut to the bounds of this module.
 
         Of a long answer the first and the last lines are kept.
@@ -59,8 +61,10 @@ class Asked:
             answer: what came back.
             lines: how many lines the whole answer has, when ``answer`` leaves some out.
             sha256: digest of the whole answer, likewise.
+            seconds: how long the answer took; by default, the time since the question was put.
         """
-        seconds = time.monotonic() - self.begun
+        if seconds is None:
+            seconds = time.monotonic() - self.begun
         whole = self.redact(answer)
         kept, truncated = _bounded(whole.splitlines(), lines)
         return Evidence(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,52 +14,22 @@ from signoff.access import PERMISSIONS
 from signoff.errors import (
     ComponentAbsent,
     ComponentNotConfigured,
-    ConnectionLost,
     HandleError,
-    ServerNotReady,
     SignoffError,
 )
 from signoff.handles.observation import Asked, Observe, Redact, unredacted
 from signoff.handles.observation import table as table_of
 from signoff.handles.postgres import guard, privileges
 from signoff.handles.postgres.address import AbsentRole, PostgresAddress
-from signoff.handles.postgres.catalogue import Catalogue
 from signoff.handles.postgres.connection import GRACE, Answer, Connection, Row
 from signoff.handles.postgres.queries import Attempt, Queries, Reporting
+from signoff.handles.postgres.reading import Reader
 from signoff.handles.postgres.sampling import draw, selection
 from signoff.handles.postgres.session import Session
 from signoff.handles.postgres.statement import Parameters, Statement
 from signoff.record import Access
 
 _PORTION: Final = 2000
-
-_BEGIN: Final = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
-
-# With pg_catalog first, nothing in the database can stand before what is built in. An empty path stays valid.
-_SEARCH_PATH: Final = Statement(
-    r"""
-    SELECT pg_catalog.set_config('search_path', pg_catalog.regexp_replace(pg_catalog.concat(
-        'pg_catalog, ', pg_catalog.current_setting('search_path'), ', pg_temp'), ',\s*,', ','), true)
-    """,
-    (),
-)
-
-_VIEWPOINT: Final = Statement("SELECT current_schemas(true)::text[], txid_current_snapshot()::text", ())
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """A connection in a read-only transaction.
-
-    Attributes:
-        connection: the connection.
-        schemas: the schemas that it searches.
-        snapshot: the transactions that it sees.
-    """
-
-    connection: Connection
-    schemas: list[str]
-    snapshot: str
 
 
 class Postgres(Queries):
@@ -71,7 +40,7 @@ class Postgres(Queries):
     Statements, waiting for locks and idle transactions are limited by the server, and by us should it hang.
 
     The connection is made with the first question and kept. It is made anew when it turns out to be broken
-    before a statement was sent; a statement is never sent twice.
+    before a statement was sent; a statement is never sent twice. Several threads may ask, one after another.
 
     Args:
         address: where the server is and who we are there.
@@ -104,8 +73,11 @@ class Postgres(Queries):
         self.label = label
         self._component = component
         self._roles = dict(roles or {})
+        self._reader = Reader(self._connect, deadline=self._deadline)
+        # Sessions may be used from other threads, and must not wait for a long question of ours.
+        self._checker = Reader(self._connect, deadline=self._deadline)
         self._connection: Connection | None = None
-        self._catalogue = Catalogue()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +89,8 @@ class Postgres(Queries):
 
     def close(self) -> None:
         """Hang up; the next question connects again."""
+        self._reader.close()
+        self._checker.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -138,25 +112,24 @@ class Postgres(Queries):
         """
         statement = self._prepare(sql, params)
         asked = self._asked(statement)
-        connection = self._connect()
         first: list[Row] = []
         columns: tuple[str, ...] = ()
         count = 0
+        if not self._writes:
+            guard.check(statement.text)
+        reader = Reader(self._connect, deadline=self._deadline)
         try:
-            if self._writes:
-                connection.run("BEGIN", deadline=self._deadline)
-            else:
-                guard.check(statement.text)
-                reading = self._begin(connection)
-                self._check_reach(statement.text, reading, reading.schemas)
-            portions = connection.stream(statement, deadline=self._deadline, size=_PORTION)
-            for columns, rows in portions:
-                first = first or rows[:10]
-                count += len(rows)
-                for row in rows:
-                    yield dict(zip(columns, row, strict=True))
+            with reader.transaction() as transaction:
+                if not self._writes:
+                    transaction.check(statement.text)
+                portions = transaction.connection.stream(statement, deadline=self._deadline, size=_PORTION)
+                for columns, rows in portions:
+                    first = first or rows[:10]
+                    count += len(rows)
+                    for row in rows:
+                        yield dict(zip(columns, row, strict=True))
         finally:
-            connection.close()
+            reader.close()
             self._reporting.observe(asked.answered(f"{table_of(columns, first)}\n{count:,} rows read in all"))
 
     def sample(self, table: str, columns: Sequence[str], size: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -179,13 +152,10 @@ class Postgres(Queries):
         statement = selection(identifier, identifiers)
         asked = self._asked(Statement(statement, ()))
         try:
-            with self._reading() as reading:
-                self._check_reach(statement, reading, reading.schemas)
-
-                def run(part: Statement) -> Answer:
-                    return reading.connection.run(part.text, part.values, deadline=self._deadline)
-
-                drawn = draw(run, identifier, identifiers, size=size, seed=seed)
+            with self._reader.transaction() as transaction:
+                if not self._writes:
+                    transaction.check(statement)
+                drawn = draw(transaction.run, identifier, identifiers, size=size, seed=seed)
         except SignoffError as exc:
             self._reporting.observe(asked.answered(f"{type(exc).__name__}: {exc.got}"))
             raise
@@ -282,52 +252,22 @@ class Postgres(Queries):
 
     def _answer(self, statement: Statement) -> Answer:
         if self._writes:
-            return self._ready().run(statement.text, statement.values, deadline=self._deadline)
+            with self._lock:
+                return self._timed(self._writer(), statement, deadline=self._deadline)
+        # Before anything else, so that what is never sent needs no connection.
         guard.check(statement.text)
-        with self._reading() as reading:
-            self._check_reach(statement.text, reading, reading.schemas)
-            return reading.connection.run(statement.text, statement.values, deadline=self._deadline)
+        with self._reader.transaction() as transaction:
+            transaction.check(statement.text)
+            return self._timed(transaction.connection, statement, deadline=self._deadline)
 
     def _check(self, statement: str) -> None:
-        """Let a statement of a session pass if it only reads; its role may search other schemas than ours."""
+        """Let a statement of a session pass if it only reads."""
         guard.check(statement)
-        with self._reading() as reading:
-            self._check_reach(statement, reading, None)
+        with self._checker.transaction() as transaction:
+            transaction.check(statement, any_schema=True)
 
-    def _check_reach(self, statement: str, reading: _Reading, schemas: list[str] | None) -> None:
-        reason = self._catalogue.reason_to_refuse(
-            statement,
-            fetch=lambda questions: reading.connection.run_all(questions, deadline=self._deadline),
-            snapshot=reading.snapshot,
-            schemas=schemas,
-        )
-        if reason:
-            raise guard.refused(statement, reason)
-
-    @contextmanager
-    def _reading(self) -> Iterator[_Reading]:
-        """A read-only transaction on our connection, rolled back at the end."""
-        try:
-            reading = self._begin(self._ready())
-        except (ConnectionLost, ServerNotReady):
-            # The server closed the connection between two questions; this one has not been sent.
-            self.close()
-            reading = self._begin(self._ready())
-        try:
-            yield reading
-        finally:
-            if reading.connection.is_open and reading.connection.in_transaction:
-                reading.connection.run("ROLLBACK", deadline=self._deadline)
-
-    def _begin(self, connection: Connection) -> _Reading:
-        *_, viewpoint = connection.run_all([_BEGIN, _SEARCH_PATH, _VIEWPOINT], deadline=self._deadline)
-        schemas, snapshot = viewpoint.rows[0]
-        return _Reading(connection, schemas, snapshot)
-
-    def _ready(self) -> Connection:
-        """Our connection, made anew if the server has closed it: nothing has been asked yet."""
+    def _writer(self) -> Connection:
+        """The connection for writing, made anew if the server has closed it: nothing has been sent yet."""
         if self._connection is None or not self._connection.is_open:
-            self.close()
             self._connection = self._connect()
-            self._catalogue = Catalogue()
         return self._connection

@@ -12,7 +12,7 @@ import psycopg
 
 from signoff.errors import HandleError, SignoffError, StatementRefused, UnexpectedAnswer
 from signoff.handles.observation import Asked, Observe, Redact, table
-from signoff.handles.postgres.connection import Answer, shortened
+from signoff.handles.postgres.connection import Answer, Connection, shortened
 from signoff.handles.postgres.failures import failure
 from signoff.handles.postgres.plan import Plan
 from signoff.handles.postgres.statement import Parameters, Statement, prepare
@@ -68,6 +68,7 @@ class Queries(ABC):
     def __init__(self, reporting: Reporting, *, writes: bool) -> None:
         self._reporting = reporting
         self._writes = writes
+        self._seconds = 0.0
 
     @abstractmethod
     def _answer(self, statement: Statement) -> Answer:
@@ -131,7 +132,7 @@ class Queries(ABC):
         asked = self._asked(explaining)
         answer = self._observed(asked, explaining)
         plan = Plan.of(answer.rows[0][0] if answer.rows else None, shortened(sql))
-        self._reporting.observe(asked.answered(plan.text))
+        self._reporting.observe(asked.answered(plan.text, seconds=self._seconds))
         return plan
 
     def execute(self, sql: str, params: Parameters = None) -> int:
@@ -153,19 +154,27 @@ class Queries(ABC):
         What the server answers with an SQLSTATE is the observation. Everything else is raised as always:
         a refusal by the access, an unreachable server, our own deadline.
         """
-        begun = time.monotonic()
         try:
             self._ask(sql, params)
         except HandleError as exc:
-            seconds = time.monotonic() - begun
             cause = exc.__cause__
             if not isinstance(cause, psycopg.Error) or not cause.sqlstate:
                 raise
-            message = cause.diag.message_primary or ""
             return Attempt(
-                seconds=seconds, error=type(exc).__name__, sqlstate=cause.sqlstate, message=message
+                seconds=self._seconds,
+                error=type(exc).__name__,
+                sqlstate=cause.sqlstate,
+                message=cause.diag.message_primary or "",
             )
-        return Attempt(seconds=time.monotonic() - begun)
+        return Attempt(seconds=self._seconds)
+
+    def _timed(self, connection: Connection, statement: Statement, *, deadline: float) -> Answer:
+        """Run a statement, and note how long it alone took: neither connecting nor the guard."""
+        begun = time.monotonic()
+        try:
+            return connection.run(statement.text, statement.values, deadline=deadline)
+        finally:
+            self._seconds = time.monotonic() - begun
 
     def _prepare(self, sql: str, params: Parameters) -> Statement:
         return prepare(sql, params, self._reporting.names)
@@ -175,7 +184,7 @@ class Queries(ABC):
         asked = self._asked(statement)
         answer = self._observed(asked, statement)
         text = table(answer.columns, answer.rows) if answer.columns else f"{answer.affected:,} rows affected"
-        self._reporting.observe(asked.answered(text))
+        self._reporting.observe(asked.answered(text, seconds=self._seconds))
         return answer
 
     def _asked(self, statement: Statement) -> Asked:

@@ -133,4 +133,4 @@ class Session(Queries):
                 self._connection.run("ROLLBACK", deadline=self._deadline)
 
     def _run(self, statement: Statement) -> Answer:
-        return self._connection.run(statement.text, statement.values, deadline=self._deadline)
+        return self._timed(self._connection, statement, deadline=self._deadline)
