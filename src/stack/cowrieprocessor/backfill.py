@@ -6,9 +6,9 @@ begins at the first session that still lacks something. A batch that fails ends 
 the cause was a passing one.
 
 About its speed the runbook contradicts itself: 2,000 to 5,000 sessions/s, and also 2 to 5 s per batch of
-1,000, which is 200 to 500 sessions/s and would always raise the alert below 1,000. This backfill fills a batch
-by one statement and exceeds the first: on two cores 20,000 sessions/s of a table of 20,000, and 9,000 of one of
-1,682,827. One statement per session explains the second. The status file has both figures.
+1,000, which is 200 to 500 sessions/s and would always raise the alert below 1,000. This backfill fills a
+batch by one statement and exceeds the first: on two cores 20,000 sessions/s of a table of 20,000, and 9,000
+of one of 1,682,827. One statement per session explains the second. The status file has both figures.
 """
 
 from __future__ import annotations
