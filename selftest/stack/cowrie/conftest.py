@@ -100,11 +100,7 @@ class Rehearsal:
     def run(self, *argv: str) -> Outcome:
         """Run a tool in this process, in the environment of the test."""
         self.capture.readouterr()
-        try:
-            status = main(self._argv(argv))
-        except SystemExit as end:
-            status = int(str(end.code))
-        return Outcome(status, *self.capture.readouterr())
+        return Outcome(main(self._argv(argv)), *self.capture.readouterr())
 
     def succeed(self, *argv: str) -> dict[str, Any]:
         """Run a tool that must not fail; returns its result."""
