@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def text(self) -> str:
-        """The plan as indented text: nodes, relations, estimates, conditions, times in ms."""
+        """The plan as indented text: nodes, relations, estimates, conditions, rows, and the whole time in ms."""
         lines = []
         for depth, node in _nodes(self.root, 0):
             lines.append(f"{'  ' * depth}{_headline(node)}")
@@ -76,9 +76,6 @@ def _headline(node: Mapping[str, Any]) -> str:
     if "Relation Name" in node:
         parts.append(f"on {node['Relation Name']}")
     parts.append(f"(cost {node.get('Startup Cost')}..{node.get('Total Cost')}, rows {node.get('Plan Rows')})")
-    if "Actual Total Time" in node:
-        parts.append(
-            f"(actual {node['Actual Startup Time']}..{node['Actual Total Time']} ms,"
-            f" rows {node['Actual Rows']}, loops {node['Actual Loops']})"
-        )
+    if "Actual Rows" in node:
+        parts.append(f"(actual rows {node['Actual Rows']}, loops {node['Actual Loops']})")
     return " ".join(parts)
