@@ -5,18 +5,21 @@
     python3 bootstrap.py --dev pytest selftest
 
 Needs Python 3.11 or newer and nothing else. The packages pinned in requirements/ are installed into
-.venv/, with uv where it is found or can be fetched, otherwise with venv and pip. Nothing outside this
-folder is touched, so it also works where the system's Python is externally managed.
+.venv/, with uv where it is found or can be fetched, otherwise with pip. Nothing outside this folder is
+touched but the installers' caches, so it also works where the system's Python is externally managed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,43 +31,82 @@ UV_VERSION = "0.13.9"
 OLDEST_PYTHON = (3, 11)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Install what is missing and run the program that the arguments name."""
+def main(argv: Sequence[str]) -> None:
+    """Install what is missing and become the program that the arguments name."""
     if sys.version_info < OLDEST_PYTHON:
         _fail(f"Python {sys.version.split()[0]} is too old; run this with Python 3.11 or newer.")
     arguments = list(argv)
     development = "--dev" in arguments[:1]
     if development:
         del arguments[0]
-    _install("dev" if development else "run")
+    with _alone():
+        _install("dev" if development else "run")
     if not arguments:
-        return 0
+        return
     program = VENV / "bin" / arguments[0]
     if not program.exists():
         _fail(f"{arguments[0]} is not one of the programs in {program.parent}.")
-    environment = os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    return subprocess.run([program, *arguments[1:]], env=environment, check=False).returncode  # noqa: S603 - asked for
+    path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    # Become the program: it gets Ctrl-C and every other signal itself, and its exit status is ours.
+    os.execve(program, [str(program), *arguments[1:]], os.environ | {"PATH": path})  # noqa: S606 - asked for
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until nobody else installs into this folder."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        # Some network file systems cannot lock a folder; nothing is lost there but this precaution.
+        with contextlib.suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _install(requirements: str) -> None:
     lock = _lock(requirements)
     if STAMP.exists() and _stamp(requirements) in STAMP.read_text().splitlines():
         return
-    print(f"Installing {lock.relative_to(ROOT)} into {VENV.name}/ …", file=sys.stderr, flush=True)
+    _say(f"Installing {lock.relative_to(ROOT)} into {VENV.name}/ …")
+    # What is half replaced must not pass for what it was.
+    STAMP.unlink(missing_ok=True)
     uv = _uv()
-    python = VENV / "bin" / "python"
-    if uv is not None:
-        _run([*uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
-        install = [*uv, "pip", "install", "--quiet", "--python", str(python)]
-    else:
-        _run([sys.executable, "-m", "venv", str(VENV)])
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*install, "--require-hashes", "-r", str(lock)])
-    # The build backend is pinned in the lock file as well, so nothing unpinned is fetched here.
-    _run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
+    if uv is None or not _with_uv(uv, lock):
+        # pip may know mirrors and certificates of this network that uv knows nothing of.
+        _say("uv cannot do it; trying pip, which takes about a minute …")
+        _with_pip(lock)
     # The development packages contain all that a run needs.
     installed = ("run", "dev") if requirements == "dev" else ("run",)
     STAMP.write_text("".join(f"{_stamp(name)}\n" for name in installed))
+
+
+def _with_uv(uv: Path, lock: Path) -> bool:
+    if not _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV):
+        return False
+    return _into_venv([uv, "pip", "install", "--quiet", "--python", VENV / "bin" / "python"], lock)
+
+
+def _with_pip(lock: Path) -> None:
+    own = importlib.util.find_spec("pip") is not None
+    if not own and importlib.util.find_spec("ensurepip") is None:
+        _fail(
+            f"{sys.executable} has neither pip nor ensurepip, and uv is not on the PATH; "
+            "install one of them, on Debian for instance with: apt-get install python3-pip"
+        )
+    # ensurepip is slow, and Debian has it in a package of its own.
+    made = _run(sys.executable, "-m", "venv", "--clear", *(["--without-pip"] if own else []), VENV)
+    python = VENV / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", str(python)) if own else (str(python), "-m", "pip")
+    if not made or not _into_venv([*pip, "install", "--quiet", "--disable-pip-version-check"], lock):
+        _fail("the packages could not be installed; what went wrong stands above.")
+
+
+def _into_venv(install: Sequence[str | Path], lock: Path) -> bool:
+    # The build backend is pinned in the lock file as well, so nothing unpinned is fetched for the second.
+    return _run(*install, "--require-hashes", "-r", lock) and _run(
+        *install, "--no-deps", "--no-build-isolation", "-e", ROOT
+    )
 
 
 def _lock(requirements: str) -> Path:
@@ -73,31 +115,34 @@ def _lock(requirements: str) -> Path:
 
 def _stamp(requirements: str) -> str:
     """What an installation depends on; it is repeated when this changes."""
-    content = _lock(requirements).read_bytes() + (ROOT / "pyproject.toml").read_bytes() + sys.version.encode()
-    return f"{requirements} {hashlib.sha256(content).hexdigest()}"
+    files = _lock(requirements).read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    # Programs in .venv/ name it by its full path.
+    return f"{requirements} {hashlib.sha256(files + f'{sys.version} {VENV}'.encode()).hexdigest()}"
 
 
-def _uv() -> list[str] | None:
-    """How to call uv: from the PATH, else fetched into .boot/; ``None`` when it cannot be had."""
+def _uv() -> Path | None:
+    """The program uv: from the PATH, else fetched into .boot/; ``None`` when it cannot be had."""
     found = shutil.which("uv")
     if found:
-        return [found]
+        return Path(found)
     fetched = BOOT / "bin" / "uv"
     if not fetched.exists():
         # --target works with an externally managed Python and needs neither venv nor ensurepip.
         fetch = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         done = subprocess.run(  # noqa: S603 - our own arguments
-            [*fetch, "--target", str(BOOT), f"uv=={UV_VERSION}"], capture_output=True, check=False
+            [*fetch, "--target", BOOT, f"uv=={UV_VERSION}"], capture_output=True, check=False
         )
         if done.returncode != 0 or not fetched.exists():
             return None
-    return [str(fetched)]
+    return fetched
 
 
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, check=False)  # noqa: S603 - our own arguments
-    if done.returncode != 0:
-        _fail(f"{' '.join(map(str, command))} ended with status {done.returncode}.")
+def _run(*command: str | Path) -> bool:
+    return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - our own arguments
+
+
+def _say(message: str) -> None:
+    print(f"bootstrap: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a program talks
 
 
 def _fail(message: str) -> NoReturn:
@@ -105,4 +150,4 @@ def _fail(message: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
