@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def text(self) -> str:
-        """The plan as indented text: nodes, relations, estimates, conditions, rows, and the whole time in ms."""
+        """The plan as indented text: nodes, relations, estimates, conditions, rows, the whole time in ms."""
         lines = []
         for depth, node in _nodes(self.root, 0):
             lines.append(f"{'  ' * depth}{_headline(node)}")
