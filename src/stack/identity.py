@@ -82,6 +82,14 @@ def _runs(command: tuple[str, ...]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - built above
 
 
+def _open_to_all(directory: Path) -> None:
+    """Let others read and run what the owner may, whatever the umask was when the programs were installed."""
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
+
+
 def _passable(directory: Path) -> bool:
     """Whether others may pass the directory and all above it."""
     return all(p.stat().st_mode & stat.S_IXOTH for p in (directory, *directory.resolve().parents))
@@ -92,7 +100,8 @@ def _copied(installation: Installation) -> Installation:
     server = Path(installation.program("postgres"))
     build = zlib.crc32(f"{server} {server.stat().st_mtime_ns}".encode())
     target = CACHE / f"postgresql-{installation.version}-{build:08x}"
-    CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    CACHE.chmod(0o755)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.is_dir():
@@ -100,7 +109,7 @@ def _copied(installation: Installation) -> Installation:
             shutil.rmtree(partial, ignore_errors=True)
             for tree in installation.trees:
                 shutil.copytree(tree, partial / tree.name, symlinks=True)
-            partial.chmod(0o755)
+            _open_to_all(partial)
             partial.rename(target)
     tree = installation.trees[0]
     return replace(installation, programs=target / tree.name / installation.programs.relative_to(tree))
