@@ -13,8 +13,11 @@ FIVE = "session_id, source_ip, snapshot_asn, snapshot_country, snapshot_ip_type,
 SESSIONS_OF_THE_PLAN = 1_682_827
 FIVE_MINUTES = 300
 FAULTS = "ERROR: .*(violates|does not exist|malformed)"
-# A password inside an address, or behind a name that announces one; `***` is what a redacted one looks like.
-CREDENTIAL = r"(?i)://[^/\s:@]+:[^/\s@]+@|(?:password|passwd|pgpassword)\s*[=:]\s*['\"]?[^\s'\",}]+"
+# A password in an address or behind a name that announces one. Where Signoff has recognised one itself, only
+# its mask is left of it.
+CREDENTIAL = (
+    r"(?i)\[redacted\]|://[^/\s:@]+:[^/\s@]+@|(?:password|passwd|pgpassword)\s*[=:]\s*['\"]?[^\s'\",}]+"
+)
 
 
 @pytest.fixture
