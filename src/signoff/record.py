@@ -229,7 +229,6 @@ class Run(_Frozen, frozen=True):
     user: str
     finished: str = ""
     seconds: float = 0.0
-    load_profile: str = ""
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
