@@ -330,7 +330,6 @@ def test_hostile_text_is_harmless(record: Record, checkpoint: Callable[..., Chec
         command=(evil,),
         warnings=(evil,),
         problems=(evil,),
-        load_profile=evil,
     )
     runbook = replace(
         record.runbooks[0], title=evil, owner=evil, sign_off_roles=(evil,), rollback_decided_by=evil
