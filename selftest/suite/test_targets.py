@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -35,7 +36,8 @@ def test_first(expect, db):
 
 @checkpoint("DEM-2")
 @pytest.mark.read_only
-def test_second(expect, db):
+@pytest.mark.parametrize("number", range({repeat}))
+def test_second(expect, db, number):
     \"\"\"The second thing holds.\"\"\"
     expect("things", db.scalar({statement!r})).equals(2)
 """
@@ -88,9 +90,9 @@ class Target:
             + "\n",
         )
 
-    def tests(self, statement: str = COUNT) -> None:
-        """Write the tests; the second one asks this."""
-        self.suite.tests(TESTS.format(statement=statement))
+    def tests(self, statement: str = COUNT, *, repeat: int = 1) -> None:
+        """Write the tests; the second one asks this, as often as told."""
+        self.suite.tests(TESTS.format(statement=statement, repeat=repeat))
 
     @property
     def identity(self) -> str:
@@ -177,6 +179,28 @@ def test_a_server_that_is_not_there(target: Target, workers: tuple[str, ...]) ->
     assert finished.status == 1
     assert finished.record.counts()["error"] == 2
     assert "refused" in finished.checkpoint("DEM-1").reason
+    assert any("demo.postgres" in warning for warning in finished.record.run.warnings)
+
+
+def test_a_server_that_is_not_there_is_asked_once(target: Target) -> None:
+    """A run waits for a dead server once, and not once for every checkpoint."""
+    attempts = 0
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def hang_up() -> None:
+            nonlocal attempts
+            with suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+                    attempts += 1
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        target.profile(port=listener.getsockname()[1])
+        target.tests(COUNT, repeat=20)
+        finished = target.run()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(finished.checkpoint("DEM-2").tests) == 20
+    assert 0 < attempts < 10
 
 
 def test_a_wrong_password(target: Target) -> None:

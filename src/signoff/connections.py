@@ -55,25 +55,25 @@ class Connections:
             ComponentNotConfigured: the profile says nothing about it.
             HandleError: it did not answer at the start of the run.
         """
+        component = f"{system}.postgres" + (".replica" if replica else "")
+        if component in self._out_of_reach:
+            raise told(self._out_of_reach[component])
         key = (system, access, replica)
         if key not in self._postgres:
-            self._postgres[key] = self._open(system, access, replica=replica)
+            self._postgres[key] = self._open(system, access, component)
         return self._postgres[key]
 
-    def _open(self, system: str, access: Access, *, replica: bool) -> PostgresHandle:
+    def _open(self, system: str, access: Access, component: str) -> PostgresHandle:
         # Imported here: the client library costs a third of a second that not every run needs.
         from signoff.handles.postgres.address import AbsentRole  # noqa: PLC0415 - see above
         from signoff.handles.postgres.handle import Postgres as PostgresHandle  # noqa: PLC0415 - see above
 
         described_system = self.profile.system(system)
         described = described_system.component("postgres")
-        component = f"{system}.postgres"
-        if replica:
-            described, component = described.as_replica(), f"{component}.replica"
+        if component.endswith(".replica"):
+            described = described.as_replica()
         elif access == "destructive" and "administrator" in described.roles:
             described = described.as_role("administrator")
-        if component in self._out_of_reach:
-            raise told(self._out_of_reach[component])
         return PostgresHandle(
             address_of(described),
             access=access,

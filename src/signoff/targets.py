@@ -55,6 +55,7 @@ def identify(connections: Connections, systems: list[str]) -> Identified:
                 target = _target(handle, system, described.postgres, replica=replica)
             except HandleError as error:
                 found.out_of_reach[component] = tell(error)
+                found.warnings.append(f"no check can use {component}: {error}")
                 continue
             _check_pin(target, described.postgres, component, promotes=connections.profile.promotes)
             found.targets.append(target)
