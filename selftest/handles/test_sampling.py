@@ -53,11 +53,12 @@ def test_every_row_is_equally_likely(db: Postgres) -> None:
 
 @pytest.mark.usefixtures("pages")
 def test_a_sample_is_without_replacement_and_can_be_drawn_again(db: Postgres) -> None:
-    """No row is drawn twice, and the same seed draws the same rows."""
+    """No row is drawn twice, and the same seed draws the same rows; without one each is new."""
     first = db.sample("app.uneven", ["id"], 500, seed=7)
     assert len({row["id"] for row in first}) == 500
     assert db.sample("app.uneven", ["id"], 500, seed=7) == first
     assert db.sample("app.uneven", ["id"], 500, seed=8) != first
+    assert db.sample("app.uneven", ["id"], 500) != db.sample("app.uneven", ["id"], 500)
 
 
 @pytest.mark.usefixtures("pages")

@@ -173,7 +173,6 @@ def test_ten_filled_sessions_are_plausible(db, expect, setting):
         "session_summaries",
         ["session_id", "source_ip", "snapshot_country", "snapshot_asn", "snapshot_ip_type"],
         size=5_000,
-        seed=40,
     )
     shown = [session for session in drawn if session["snapshot_country"]][:10]
     plausible = [

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
+from secrets import randbits
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -132,14 +133,17 @@ class Postgres(Queries):
             reader.close()
             self._reporting.observe(asked.answered(f"{table_of(columns, first)}\n{count:,} rows read in all"))
 
-    def sample(self, table: str, columns: Sequence[str], size: int, seed: int = 0) -> list[dict[str, Any]]:
+    def sample(
+        self, table: str, columns: Sequence[str], size: int, seed: int | None = None
+    ) -> list[dict[str, Any]]:
         """A uniform random sample of a table without replacement; see `signoff.handles.postgres.sampling`.
 
         Args:
             table: a name that the runbook declares, or an identifier.
             columns: likewise.
             size: number of rows; a smaller table is returned whole.
-            seed: of the random generator.
+            seed: of the random generator, to draw a sample again; by default a new one, which the evidence
+                names. A check that drew the same rows every day would never see the others.
 
         Raises:
             MissingObject: there is no such table or column.
@@ -155,7 +159,13 @@ class Postgres(Queries):
             with self._reader.transaction() as transaction:
                 if not self._writes:
                     transaction.check(statement)
-                drawn = draw(transaction.run, identifier, identifiers, size=size, seed=seed)
+                drawn = draw(
+                    transaction.run,
+                    identifier,
+                    identifiers,
+                    size=size,
+                    seed=randbits(32) if seed is None else seed,
+                )
         except SignoffError as exc:
             self._reporting.observe(asked.answered(f"{type(exc).__name__}: {exc.got}"))
             raise
