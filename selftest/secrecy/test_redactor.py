@@ -132,17 +132,18 @@ def test_the_redactor_does_not_show_its_values() -> None:
         st.one_of(
             st.sampled_from([*EXPECTED, "correct-horse", "horse-cart", " ", "\n", "1234"]),
             st.text(alphabet="abc :/@='\"\n", max_size=12),
-            st.integers(1, 12000).map(lambda length: "x y " * length),
+            st.integers(1, 12000),
         ),
         max_size=10,
     ),
     size=st.integers(1, 9000),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_stream_gives_the_same_as_the_whole_text(parts: list[str], size: int) -> None:
+def test_a_stream_gives_the_same_as_the_whole_text(parts: list[str | int], size: int) -> None:
     """However a text is cut into chunks, the stream removes what the redactor removes from the whole."""
+    # Long stretches without secrets are given by their length: hypothesis refuses to show them.
     redactor = Redactor([Secret("correct-horse", origin="a"), Secret("horse-cart", origin="b")])
-    text = "".join(parts)
+    text = "".join("x y " * part if isinstance(part, int) else part for part in parts)
     stream = redactor.stream()
     chunks = [stream.feed(text[start : start + size]) for start in range(0, len(text), size)]
     assert "".join([*chunks, stream.close()]) == redactor.redact(text)
