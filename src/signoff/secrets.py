@@ -13,7 +13,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NoReturn, TypeAlias, final
+from typing import Final, NamedTuple, NoReturn, final
 
 from signoff.errors import SecretError
 
@@ -134,7 +134,7 @@ class Redactor:
         # Most texts hold none of them, and one pass over the beginnings tells; r"\Z." matches nothing.
         beginnings = {re.escape(form[:SHORTEST]) for form in forms}
         hint = re.compile("|".join(beginnings) or r"\Z.")
-        self._known: Callable[[str], list[_Span]] = lambda text: (
+        self._known: Callable[[str], list[_Found]] = lambda text: (
             _occurrences(forms, text) if hint.search(text) else []
         )
         self._reach = max(_LONGEST_MATCH, *(len(form) for form in forms), 0)
@@ -143,22 +143,15 @@ class Redactor:
         """The text with `MASK` in place of every secret; redacting twice changes nothing more."""
         if self._is_short_value(text):
             return MASK
-        spans = self._spans(text)
-        return _mask(text, spans) if spans else text
+        found = self._find(text)
+        return _mask(text, found) if found else text
 
     def stream(self) -> RedactedStream:
         """A redactor for text that arrives in chunks, with the same result as for the whole text."""
-        return RedactedStream(self._spans, self._reach, self._is_short_value)
+        return RedactedStream(self._find, self._reach, self._is_short_value)
 
-    def _spans(self, text: str) -> list[_Span]:
-        """Where secrets stand in the text: start and end, disjoint, in order."""
-        merged: list[_Span] = []
-        for start, end in sorted(self._known(text) + _expected(text)):
-            if merged and start < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((start, end))
-        return merged
+    def _find(self, text: str) -> list[_Found]:
+        return self._known(text) + _expected(text)
 
 
 class RedactedStream:
@@ -169,9 +162,9 @@ class RedactedStream:
     """
 
     def __init__(
-        self, spans: Callable[[str], list[_Span]], reach: int, is_short_value: Callable[[str], bool]
+        self, find: Callable[[str], list[_Found]], reach: int, is_short_value: Callable[[str], bool]
     ) -> None:
-        self._spans = spans
+        self._find = find
         self._reach = reach
         self._is_short_value = is_short_value
         self._begun = False
@@ -180,16 +173,18 @@ class RedactedStream:
 
     def feed(self, chunk: str) -> str:
         """Take a chunk and give back what is certain by now."""
-        self._pending = Secret(self._pending.reveal() + chunk, origin="a stream")
-        length = len(self._pending.reveal())
-        if length <= 2 * self._reach:
+        pending = self._pending.reveal() + chunk
+        self._pending = Secret(pending, origin="a stream")
+        if len(pending) <= 2 * self._reach:
             return ""
-        spans = self._spans(self._pending.reveal())
-        cut = next(
-            (start for start, end in spans if start < length - self._reach < end), length - self._reach
-        )
-        certain = _mask(self._pending.reveal()[:cut], [span for span in spans if span[1] <= cut])
-        self._pending = Secret(self._pending.reveal()[cut:], origin="a stream")
+        found = self._find(pending)
+        cut = len(pending) - self._reach
+        # What tells that a secret follows stays with the secret.
+        for one in sorted(found, reverse=True):
+            if one.begin < cut < one.end:
+                cut = one.begin
+        certain = _mask(pending[:cut], [one for one in found if one.end <= cut])
+        self._pending = Secret(pending[cut:], origin="a stream")
         self._begun = True
         return certain
 
@@ -198,7 +193,7 @@ class RedactedStream:
         rest, self._pending = self._pending, Secret("", origin="a stream")
         if not self._begun and self._is_short_value(rest.reveal()):
             return MASK
-        return _mask(rest.reveal(), self._spans(rest.reveal()))
+        return _mask(rest.reveal(), self._find(rest.reveal()))
 
 
 def holds_secret(text: str) -> bool:
@@ -206,32 +201,42 @@ def holds_secret(text: str) -> bool:
     return bool(_expected(text))
 
 
-def _mask(text: str, spans: list[_Span]) -> str:
-    parts = []
+class _Found(NamedTuple):
+    """A secret in a text: where what announces it begins, and where it starts and ends itself."""
+
+    begin: int
+    start: int
+    end: int
+
+
+def _mask(text: str, found: Iterable[_Found]) -> str:
+    parts: list[str] = []
     position = 0
-    for start, end in spans:
-        parts += [text[position:start], MASK]
-        position = end
+    for start, end in sorted((one.start, one.end) for one in found):
+        if start >= position:
+            parts += [text[position:start], MASK]
+        # Those that overlap share one mask.
+        position = max(position, end)
     return "".join([*parts, text[position:]])
 
 
-def _occurrences(forms: Iterable[str], text: str) -> list[_Span]:
+def _occurrences(forms: Iterable[str], text: str) -> list[_Found]:
     # str.find rather than one large regular expression: overlaps are found.
-    spans = []
+    found = []
     for form in forms:
         start = text.find(form)
         while start >= 0:
-            spans.append((start, start + len(form)))
+            found.append(_Found(start, start, start + len(form)))
             start = text.find(form, start + 1)
-    return spans
+    return found
 
 
-def _expected(text: str) -> list[_Span]:
+def _expected(text: str) -> list[_Found]:
     """Where the text's own shape says that a secret stands."""
     lowered = text.lower()
     patterns = {pattern for word, pattern in _PATTERNS if word in lowered}
     return [
-        match.span("secret")
+        _Found(match.start(), *match.span("secret"))
         for pattern in patterns
         for match in pattern.finditer(text)
         if match["secret"] != MASK
@@ -257,8 +262,6 @@ def _forms(value: str) -> Iterator[str]:
             yield encode(b"\0" * offset + content).decode()[first:last]
     yield from (line for line in map(str.strip, value.splitlines()) if len(line) >= _LINE)
 
-
-_Span: TypeAlias = tuple[int, int]
 
 _LINE: Final = 8
 """Characters from which on a line of a secret of several lines is a secret by itself."""
