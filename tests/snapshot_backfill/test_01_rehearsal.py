@@ -1,6 +1,5 @@
 """Rehearsal on a copy: what can only be tried where data may be thrown away."""
 
-import contextlib
 import math
 import time
 
@@ -163,8 +162,7 @@ def interrupted(remembered, rehearse, db, procedures, to_fill, progress):
         """
     )
     before = to_fill()
-    with contextlib.ExitStack() as ending:
-        blocker = ending.enter_context(db.session("administrator"))
+    with db.session("administrator") as blocker, progress("the fill to reach its middle"):
         blocker.begin()
         blocker.scalar(
             """
@@ -177,13 +175,12 @@ def interrupted(remembered, rehearse, db, procedures, to_fill, progress):
             [before["sessions"] // 2],
         )
         running = procedures.start("backfill")
-        with progress("the fill to reach its middle"):
-            deadline, done = time.monotonic() + 60, -1
-            while running.is_running and time.monotonic() < deadline:
-                time.sleep(0.3)
-                done, previous = to_fill()["done"], done
-                if done == previous > before["done"]:
-                    break
+        deadline, done = time.monotonic() + 60, -1
+        while running.is_running and time.monotonic() < deadline:
+            time.sleep(0.3)
+            done, previous = to_fill()["done"], done
+            if done == previous > before["done"]:
+                break
         running.kill()
     db.execute("drop schema if exists signoff_rehearsal cascade")
     db.execute("create schema signoff_rehearsal")
@@ -200,9 +197,10 @@ def interrupted(remembered, rehearse, db, procedures, to_fill, progress):
 
 
 @pytest.fixture
-def reset_afterwards(rehearse):
+def reset_afterwards(rehearse, db):
     """The state before the change, when the test has ended."""
     yield
+    db.execute("drop schema signoff_rehearsal cascade")
     rehearse("reset")
 
 
