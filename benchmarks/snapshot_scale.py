@@ -28,7 +28,7 @@ RUNBOOK = "snapshot_backfill"
 # A hundred thousand sessions, the production snapshot that the runbook is about, and three times as many.
 SESSIONS = (100_000, 1_682_827, 5_000_000)
 
-SPEED_UP = "SNP-044"
+SPEED_UP = "SNP-027"
 """The checkpoint whose measured ratio is shown beside the times."""
 
 

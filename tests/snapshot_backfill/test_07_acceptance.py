@@ -119,7 +119,7 @@ def test_ten_random_sessions_are_on_record(db, expect, setting):
     expect("plausible sessions", len(plausible), "sessions").equals(10)
 
 
-@checkpoint("SNP-027")
+@checkpoint("SNP-208")
 @pytest.mark.read_only
 def test_snapshots_and_join_give_the_same_answer(db, expect):
     """For every country and address type, the snapshots and the JOIN count the same sessions."""
@@ -173,7 +173,7 @@ def test_time_of_the_join_is_on_record(db, expect, lookup):
     expect("median time", statistics.median(times), "ms").more_than(0)
 
 
-@checkpoint("SNP-044")
+@checkpoint("SNP-027")
 @pytest.mark.read_only
 @pytest.mark.performance
 def test_snapshot_query_is_faster_than_the_join(db, expect, lookup, progress):
