@@ -66,28 +66,36 @@ def _alone() -> Iterator[None]:
 
 def _install(requirements: str) -> None:
     lock = _lock(requirements)
-    if STAMP.exists() and _stamp(requirements) in STAMP.read_text().splitlines():
+    place, *stamps = STAMP.read_text().splitlines() if STAMP.exists() else [_place()]
+    if place == _place() and _stamp(requirements) in stamps:
         return
     _say(f"Installing {lock.relative_to(ROOT)} into {VENV.name}/ …")
     # What is half replaced must not pass for what it was.
     STAMP.unlink(missing_ok=True)
+    anew = place != _place()
     uv = _uv()
-    if uv is None or not _with_uv(uv, lock):
+    if uv is None or not _with_uv(uv, lock, anew=anew):
         # pip may know mirrors and certificates of this network that uv knows nothing of.
         _say("uv cannot do it; trying pip, which takes about a minute …")
-        _with_pip(lock)
+        _with_pip(lock, anew=anew)
     # The development packages contain all that a run needs.
     installed = ("run", "dev") if requirements == "dev" else ("run",)
-    STAMP.write_text("".join(f"{_stamp(name)}\n" for name in installed))
+    STAMP.write_text("\n".join((_place(), *map(_stamp, installed))))
 
 
-def _with_uv(uv: Path, lock: Path) -> bool:
-    if not _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV):
+def _place() -> str:
+    """Where the environment lies: its programs name it, so they are made anew when the folder was moved."""
+    return str(VENV.resolve())
+
+
+def _with_uv(uv: Path, lock: Path, *, anew: bool) -> bool:
+    existing = "--clear" if anew else "--allow-existing"
+    if not _run(uv, "venv", "--quiet", existing, "--python", sys.executable, VENV):
         return False
     return _into_venv([uv, "pip", "install", "--quiet", "--python", VENV / "bin" / "python"], lock)
 
 
-def _with_pip(lock: Path) -> None:
+def _with_pip(lock: Path, *, anew: bool) -> None:
     own = importlib.util.find_spec("pip") is not None
     if not own and importlib.util.find_spec("ensurepip") is None:
         _fail(
@@ -95,7 +103,8 @@ def _with_pip(lock: Path) -> None:
             "install one of them, on Debian for instance with: apt-get install python3-pip"
         )
     # ensurepip is slow, and Debian has it in a package of its own.
-    made = _run(sys.executable, "-m", "venv", "--clear", *(["--without-pip"] if own else []), VENV)
+    options = [*(["--clear"] if anew else []), *(["--without-pip"] if own else [])]
+    made = _run(sys.executable, "-m", "venv", *options, VENV)
     python = VENV / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", str(python)) if own else (str(python), "-m", "pip")
     if not made or not _into_venv([*pip, "install", "--quiet", "--disable-pip-version-check"], lock):
@@ -115,9 +124,8 @@ def _lock(requirements: str) -> Path:
 
 def _stamp(requirements: str) -> str:
     """What an installation depends on; it is repeated when this changes."""
-    files = _lock(requirements).read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    # Programs in .venv/ name it by its full path.
-    return f"{requirements} {hashlib.sha256(files + f'{sys.version} {VENV}'.encode()).hexdigest()}"
+    content = _lock(requirements).read_bytes() + (ROOT / "pyproject.toml").read_bytes() + sys.version.encode()
+    return f"{requirements} {hashlib.sha256(content).hexdigest()}"
 
 
 def _uv() -> Path | None:
