@@ -27,10 +27,11 @@ their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import indent
-from typing import Final
-from xml.etree import ElementTree as ET
+from typing import Final, NamedTuple
+from xml.sax.saxutils import escape
 
 from signoff.record import CheckpointResult, Outcome, Record, RunbookRecord, TestResult
 from signoff.report.contradictions import refuse_contradictions
@@ -56,10 +57,19 @@ _ELEMENT: Final[dict[Outcome, str]] = {
     "not_run": "error",
     "pending": "error",
 }
+_NO_SEGMENT: Final = re.compile(r"[^\w-]+")
 _NAME_CHARACTERS: Final = 200
 _ANSWER_CHARACTERS: Final = 2_000
 _MESSAGE_CHARACTERS: Final = 1_000
 _LISTED_BLOCKERS: Final = 100
+
+
+class _Case(NamedTuple):
+    """One case: the element that tells its result, empty where there is none; its time in s; its XML."""
+
+    element: str
+    seconds: str
+    xml: str
 
 
 def render_junit(record: Record) -> str:
@@ -69,62 +79,77 @@ def render_junit(record: Record) -> str:
         ReportError: the record contradicts itself.
     """
     refuse_contradictions(record)
-    root = ET.Element("testsuites", name="signoff")
-    verdict = ET.SubElement(root, "testsuite", name="verdict")
-    verdict.append(_verdict_case(record))
+    started = record.run.started
+    cases = [_verdict_case(record)]
+    suites = [_suite("verdict", "", cases, started)]
     for runbook in record.runbooks:
-        suite = ET.SubElement(root, "testsuite", name=visible(runbook.name))
-        suite.append(_properties(_runbook_facts(record, runbook)))
-        suite.extend(_case(c) for c in record.checkpoints if c.runbook == runbook.name)
-    for suite in root:
-        _count(suite, suite)
-        suite.set("timestamp", visible(record.run.started))
-    _count(root, root)
-    ET.indent(root)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+        own = [_case(c) for c in record.checkpoints if c.runbook == runbook.name]
+        facts = _properties(_runbook_facts(record, runbook), "    ")
+        suites.append(_suite(runbook.name, facts, own, started))
+        cases += own
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f"<testsuites{_attributes({'name': 'signoff'} | _counts(cases))}>\n{''.join(suites)}</testsuites>\n"
+    )
 
 
-def _verdict_case(record: Record) -> ET.Element:
+def _suite(name: str, properties: str, cases: Sequence[_Case], started: str) -> str:
+    attributes = _attributes({"name": name} | _counts(cases) | {"timestamp": started})
+    return f"  <testsuite{attributes}>\n{properties}{''.join(case.xml for case in cases)}  </testsuite>\n"
+
+
+def _counts(cases: Sequence[_Case]) -> dict[str, str]:
+    number = Counter(case.element for case in cases)
+    return {
+        "tests": str(len(cases)),
+        "failures": str(number["failure"]),
+        "errors": str(number["error"]),
+        "skipped": str(number["skipped"]),
+        "time": f"{sum(float(case.seconds) for case in cases):.3f}",
+    }
+
+
+def _verdict_case(record: Record) -> _Case:
     decision = record.verdict.decision
-    case = ET.Element("testcase", classname="signoff.verdict", name=f"VERDICT: {decision}", time="0.000")
-    case.append(_properties(_run_facts(record)))
+    element = told = ""
     if decision != "PROMOTE":
+        element = "failure"
         blocking = blockers(record)
-        told = [reason(record), sum_in_words(record), *map(_blocker, blocking[:_LISTED_BLOCKERS])]
+        lines = [reason(record), sum_in_words(record), *map(_blocker, blocking[:_LISTED_BLOCKERS])]
         if len(blocking) > _LISTED_BLOCKERS:
-            told.append(f"… and {len(blocking) - _LISTED_BLOCKERS:,} more")
-        _result(case, "failure", decision, reason(record), "\n".join(told))
-    return case
+            lines.append(f"… and {len(blocking) - _LISTED_BLOCKERS:,} more")
+        told = _result(element, decision, reason(record), "\n".join(lines))
+    attributes = {"classname": "signoff.verdict", "name": f"VERDICT: {decision}", "time": "0.000"}
+    return _Case(element, "0.000", _case_xml(attributes, _run_facts(record), told))
 
 
 def _blocker(checkpoint: CheckpointResult) -> str:
     return f"{checkpoint.id} {OUTCOME_WORDS[checkpoint.outcome]}: {_message(checkpoint)}"
 
 
-def _case(checkpoint: CheckpointResult) -> ET.Element:
-    seconds = sum(test.seconds for test in checkpoint.tests)
-    case = ET.Element(
-        "testcase",
-        classname=f"{_segment(checkpoint.runbook)}.{_segment(checkpoint.stage)}",
-        name=visible(f"{checkpoint.id} {shortened(checkpoint.text, _NAME_CHARACTERS)}"),
-        time=f"{seconds:.3f}",
-    )
+def _case(checkpoint: CheckpointResult) -> _Case:
+    seconds = f"{sum(test.seconds for test in checkpoint.tests):.3f}"
+    attributes = {
+        "classname": f"{_segment(checkpoint.runbook)}.{_segment(checkpoint.stage)}",
+        "name": f"{checkpoint.id} {shortened(checkpoint.text, _NAME_CHARACTERS)}",
+        "time": seconds,
+    }
     if checkpoint.tests:
-        case.set("file", visible(checkpoint.tests[0].nodeid.partition("::")[0]))
-    case.append(_properties(_checkpoint_facts(checkpoint)))
-    element = _ELEMENT.get(checkpoint.outcome)
+        attributes["file"] = checkpoint.tests[0].nodeid.partition("::")[0]
+    element = _ELEMENT.get(checkpoint.outcome, "")
+    told = ""
     if element == "skipped":
         # GitLab shows the body of a skipped case, Jenkins its message: so both hold the same.
-        told = f"{OUTCOME_WORDS[checkpoint.outcome]}: {checkpoint.reason}"
-        _result(case, element, checkpoint.outcome, told, told)
+        words = f"{OUTCOME_WORDS[checkpoint.outcome]}: {checkpoint.reason}"
+        told = _result(element, checkpoint.outcome, words, words)
     elif element:
-        _result(case, element, checkpoint.outcome, _message(checkpoint), "\n".join(_body(checkpoint)))
-    return case
+        told = _result(element, checkpoint.outcome, _message(checkpoint), "\n".join(_body(checkpoint)))
+    return _Case(element, seconds, _case_xml(attributes, _checkpoint_facts(checkpoint), told))
 
 
 def _segment(name: str) -> str:
     """A part of a class name: CI systems split these at dots and choke on blanks."""
-    return re.sub(r"[^\w-]+", "-", visible(name)) or "-"
+    return _NO_SEGMENT.sub("-", visible(name)) or "-"
 
 
 def _message(checkpoint: CheckpointResult) -> str:
@@ -158,18 +183,31 @@ def _evidence(test: TestResult) -> Iterator[str]:
         yield indent(shortened(piece.answer, _ANSWER_CHARACTERS), "    ")
 
 
-def _result(case: ET.Element, element: str, kind: str, message: str, body: str) -> None:
-    attributes = {"message": visible(shortened(message, _MESSAGE_CHARACTERS))}
+def _case_xml(attributes: dict[str, str], facts: Iterable[tuple[str, str]], result: str) -> str:
+    return f"    <testcase{_attributes(attributes)}>\n{_properties(facts, '      ')}{result}    </testcase>\n"
+
+
+def _result(element: str, kind: str, message: str, body: str) -> str:
+    attributes = {"message": shortened(message, _MESSAGE_CHARACTERS)}
     if element != "skipped":
         attributes["type"] = kind
-    ET.SubElement(case, element, attributes).text = visible(body)
+    return f"      <{element}{_attributes(attributes)}>{escape(visible(body))}</{element}>\n"
 
 
-def _properties(facts: Iterable[tuple[str, str]]) -> ET.Element:
-    properties = ET.Element("properties")
-    for name, value in facts:
-        ET.SubElement(properties, "property", name=f"signoff.{name}", value=visible(value))
-    return properties
+def _properties(facts: Iterable[tuple[str, str]], margin: str) -> str:
+    lines = [
+        f'{margin}  <property name="signoff.{name}" value="{_quotable(value)}" />\n' for name, value in facts
+    ]
+    return f"{margin}<properties>\n{''.join(lines)}{margin}</properties>\n"
+
+
+def _attributes(attributes: dict[str, str]) -> str:
+    return "".join(f' {name}="{_quotable(value)}"' for name, value in attributes.items())
+
+
+def _quotable(value: str) -> str:
+    """A value as it stands between quotation marks; parsers would take bare newlines and tabs for blanks."""
+    return escape(visible(value)).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#09;")
 
 
 def _run_facts(record: Record) -> Iterator[tuple[str, str]]:
@@ -206,11 +244,3 @@ def _checkpoint_facts(checkpoint: CheckpointResult) -> Iterator[tuple[str, str]]
     yield "outcome", checkpoint.outcome
     if checkpoint.reason:
         yield "reason", shortened(checkpoint.reason, _MESSAGE_CHARACTERS)
-
-
-def _count(element: ET.Element, within: ET.Element) -> None:
-    cases = list(within.iter("testcase"))
-    element.set("tests", str(len(cases)))
-    for attribute, child in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        element.set(attribute, str(sum(case.find(child) is not None for case in cases)))
-    element.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")

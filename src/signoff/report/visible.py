@@ -24,7 +24,8 @@ def visible(text: str) -> str:
     NUL becomes ``␀``, ESC ``␛``, a right-to-left override ``\u202e``. Tabs and newlines stay; the carriage
     return of a line that ends in both is dropped.
     """
-    if _INVISIBLE.search(text) is None:
+    # Python calls no text printable that holds one of them, nor one of several lines.
+    if text.isprintable() or _INVISIBLE.search(text) is None:
         return text
     return _INVISIBLE.sub(_picture, text.replace("\r\n", "\n"))
 
