@@ -55,22 +55,32 @@ def thing(number):
 _SAW = '''\
 import pytest
 
-from signoff.attempt import ATTEMPT
 from signoff.record import Evidence
+from signoff.suite import SUITE
 from signoff.timestamps import utc_now
 
 pytest_plugins = ["signoff.plugin"]
 
 
-@pytest.fixture
-def saw(request):
-    """Adds to the evidence of the test, as a handle does."""
-    add = request.node.stash[ATTEMPT].evidence.add
+class Demo:
+    """Gives tests a handle that answers what it is told."""
 
-    def see(asked, answer):
-        add(Evidence(kind="query", source="demo.postgres", asked=asked, answer=answer, at=utc_now()))
+    def __init__(self, suite):
+        self._suite = suite
 
-    return see
+    @pytest.fixture
+    def saw(self):
+        """Adds to the evidence of the test, as a handle does."""
+        observe = self._suite.connections.observe
+
+        def see(asked, answer):
+            observe(Evidence(kind="query", source="demo.postgres", asked=asked, answer=answer, at=utc_now()))
+
+        return see
+
+
+def pytest_sessionstart(session):
+    session.config.pluginmanager.register(Demo(session.config.stash[SUITE]))
 '''
 
 
@@ -149,7 +159,7 @@ def signoff_suite(root: Path, checkpoints: int) -> Command:
 
 
 def _pytest(root: Path, *arguments: str) -> Command:
-    options = ("-q", "-p", "no:cacheprovider", "--import-mode=importlib")
+    options = ("-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--import-mode=importlib")
     source = str(Path(__file__).parents[1] / "src")
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": source, "HOME": str(root)}
     return Command((sys.executable, "-m", "pytest", *options, *arguments), root, environment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -18,10 +18,10 @@ from signoff.suite import Suite
 from signoff.timestamps import utc_now
 
 ATTEMPT: Final = pytest.StashKey["Attempt"]()
-"""The running attempt of an item."""
+"""The latest attempt at an item."""
 
 RESULT: Final = "signoff_result"
-"""Attribute of the last report of a test, in builtin types so that xdist can carry it."""
+"""Attribute of the last report of a test that holds its result."""
 
 
 class Attempt:
@@ -30,6 +30,13 @@ class Attempt:
     Args:
         item: the test.
         suite: the suite it runs in.
+
+    Attributes:
+        checkpoint: id of the checkpoint that the test verifies.
+        system: the system of its runbook.
+        access: what the test may do.
+        expect: its criteria.
+        evidence: what it saw.
     """
 
     def __init__(self, item: pytest.Item, suite: Suite) -> None:
@@ -41,9 +48,14 @@ class Attempt:
         self._text = ""
         self.evidence = EvidenceLog(suite.redact)
         suite.connections.observe_with(self.evidence)
-        id_ = checkpoint_of(item)
+        self.checkpoint = checkpoint_of(item)
+        self.system = suite.whole_inventory.runbook_of(self.checkpoint).system
+        self.access = access_of(item)
         self.expect = Expect(
-            checkpoint=id_, limits=suite.limits_of(id_), promotes=suite.promotes, redact=suite.redact
+            checkpoint=self.checkpoint,
+            limits=suite.limits_of(self.checkpoint),
+            promotes=suite.promotes,
+            redact=suite.redact,
         )
 
     def complete(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> pytest.TestReport:
@@ -53,7 +65,7 @@ class Attempt:
         if report.when == "teardown":
             self._close()
             result = self._result()
-            setattr(report, RESULT, msgspec.to_builtins(result))
+            setattr(report, RESULT, result)
             report.longrepr = None if result.outcome in GREEN else self._text or result.reason
             # The whole test is told by this report; its phase would only puzzle the reader.
             report.when = "call"
@@ -87,7 +99,7 @@ class Attempt:
         return TestResult(
             nodeid=redact(self._item.nodeid),
             title=redact(title_of(self._item)),
-            access=access_of(self._item),
+            access=self.access,
             outcome=outcome,
             reason="" if outcome == "passed" else redact(reason),
             topics=topics_of(self._item, self._suite.markers),
@@ -96,3 +108,19 @@ class Attempt:
             criteria=criteria,
             evidence=tuple(self.evidence.entries),
         )
+
+
+def pack(data: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A report as xdist sends it, with the result in builtin types."""
+    if data is not None and RESULT in data:
+        data[RESULT] = msgspec.to_builtins(data[RESULT])
+    return data
+
+
+def unpack(
+    report: pytest.CollectReport | pytest.TestReport | None,
+) -> pytest.CollectReport | pytest.TestReport | None:
+    """A report as xdist received it, with the result as it was before."""
+    if hasattr(report, RESULT):
+        setattr(report, RESULT, msgspec.convert(getattr(report, RESULT), TestResult, strict=False))
+    return report

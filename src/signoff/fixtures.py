@@ -1,4 +1,7 @@
-"""The fixtures of the suite: handles for the runbook's system, bound to the access of the test."""
+"""The fixtures of the suite: handles for the runbook's system, bound to the access of the test.
+
+They ask the running attempt, not pytest's ``request``, which takes longer to make than all else in them.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from signoff.attempt import ATTEMPT, Attempt
 from signoff.baselines import Baselines
 from signoff.criteria import Expect
 from signoff.environment import Profile
-from signoff.plan import access_of, checkpoint_of
-from signoff.record import Access, Evidence
+from signoff.record import Evidence
 from signoff.status import uncaptured_console
-from signoff.suite import SUITE, Suite
+from signoff.suite import Suite
 from signoff.timestamps import utc_now
 
 if TYPE_CHECKING:
@@ -28,102 +29,92 @@ ProgressLine: TypeAlias = Callable[..., AbstractContextManager[None]]
 """``progress(text, seconds=None)``."""
 
 
-def _suite(request: pytest.FixtureRequest) -> Suite:
-    return request.config.stash[SUITE]
+class Fixtures:
+    """Registered as a plugin, this gives each test its fixtures.
 
+    Args:
+        suite: the suite that the tests stand in.
+    """
 
-def _system(request: pytest.FixtureRequest) -> str:
-    return _suite(request).whole_inventory.runbook_of(checkpoint_of(request.node)).system
+    def __init__(self, suite: Suite) -> None:
+        self._suite = suite
 
+    @pytest.fixture
+    def environment(self) -> Profile:
+        """The profile of the environment."""
+        return self._suite.connections.profile
 
-def _access(request: pytest.FixtureRequest) -> Access:
-    return access_of(request.node)
+    @pytest.fixture
+    def expect(self) -> Expect:
+        """``expect(name, value, unit).at_least(limit)``: judge a value and record it."""
+        return self._suite.attempt.expect
 
+    @pytest.fixture
+    def db(self) -> Postgres:
+        """The database of the runbook's system."""
+        attempt = self._suite.attempt
+        return self._suite.connections.postgres(attempt.system, attempt.access)
 
-@pytest.fixture
-def environment(request: pytest.FixtureRequest) -> Profile:
-    """The profile of the environment."""
-    return _suite(request).connections.profile
+    @pytest.fixture
+    def replica(self) -> Postgres:
+        """The streaming standby of the database; always read-only."""
+        return self._suite.connections.postgres(self._suite.attempt.system, "read_only", replica=True)
 
+    @pytest.fixture
+    def host(self) -> Host:
+        """The machine that the database runs on."""
+        return self._suite.connections.host(self._suite.attempt.system)
 
-@pytest.fixture
-def expect(request: pytest.FixtureRequest) -> Expect:
-    """``expect(name, value, unit).at_least(limit)``: judge a value and record it."""
-    attempt: Attempt = request.node.stash[ATTEMPT]
-    return attempt.expect
+    @pytest.fixture
+    def procedures(self) -> Procedures:
+        """The procedures that the profile declares; refused unless the test is destructive."""
+        attempt = self._suite.attempt
+        return self._suite.connections.procedures(attempt.system, attempt.access)
 
+    @pytest.fixture
+    def artifact(self) -> Artifacts:
+        """``artifact(name)``: what another tool has left behind, a test report for instance."""
+        return self._suite.connections.artifacts(self._suite.attempt.system)
 
-@pytest.fixture
-def db(request: pytest.FixtureRequest) -> Postgres:
-    """The database of the runbook's system."""
-    return _suite(request).connections.postgres(_system(request), _access(request))
+    @pytest.fixture
+    def setting(self) -> Callable[[str], Any]:
+        """``setting(name)``: what the profile, or else the runbook's front matter, says."""
+        connections = self._suite.connections
+        system = self._suite.attempt.system
 
-
-@pytest.fixture
-def replica(request: pytest.FixtureRequest) -> Postgres:
-    """The streaming standby of the database; always read-only."""
-    return _suite(request).connections.postgres(_system(request), "read_only", replica=True)
-
-
-@pytest.fixture
-def host(request: pytest.FixtureRequest) -> Host:
-    """The machine that the database runs on."""
-    return _suite(request).connections.host(_system(request))
-
-
-@pytest.fixture
-def procedures(request: pytest.FixtureRequest) -> Procedures:
-    """The procedures that the profile declares; refused unless the test is destructive."""
-    return _suite(request).connections.procedures(_system(request), _access(request))
-
-
-@pytest.fixture
-def artifact(request: pytest.FixtureRequest) -> Artifacts:
-    """``artifact(name)``: what another tool has left behind, a test report for instance."""
-    return _suite(request).connections.artifacts(_system(request))
-
-
-@pytest.fixture
-def setting(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """``setting(name)``: what the profile, or else the runbook's front matter, says."""
-    connections = _suite(request).connections
-    system = _system(request)
-
-    def stated(name: str) -> Any:
-        value = connections.profile.system(system).setting(name)
-        connections.observe(
-            Evidence(
-                kind="setting",
-                source=f"{connections.profile.name}.toml",
-                asked=f"systems.{system}.settings.{name}",
-                answer=str(value),
-                at=utc_now(),
+        def stated(name: str) -> Any:
+            value = connections.profile.system(system).setting(name)
+            connections.observe(
+                Evidence(
+                    kind="setting",
+                    source=f"{connections.profile.name}.toml",
+                    asked=f"systems.{system}.settings.{name}",
+                    answer=str(value),
+                    at=utc_now(),
+                )
             )
-        )
-        return value
+            return value
 
-    return stated
+        return stated
 
+    @pytest.fixture
+    def baseline(self) -> Baselines:
+        """``baseline.store(name, value)`` before a change, ``baseline.read(name)`` after it."""
+        return self._suite.baselines(self._suite.attempt.checkpoint)
 
-@pytest.fixture
-def baseline(request: pytest.FixtureRequest) -> Baselines:
-    """``baseline.store(name, value)`` before a change, ``baseline.read(name)`` after it."""
-    return _suite(request).baselines(checkpoint_of(request.node))
+    @pytest.fixture
+    def progress(self) -> ProgressLine:
+        """A line on the terminal that says what a long check waits for, and for how long as a rule."""
 
+        @contextmanager
+        def line(text: str, seconds: float | None = None) -> Iterator[None]:
+            from signoff.report.terminal import Progress  # noqa: PLC0415 - rich is needed by long checks only
 
-@pytest.fixture
-def progress(request: pytest.FixtureRequest) -> ProgressLine:
-    """A line on the terminal that says what a long check waits for, and for how long as a rule."""
+            with uncaptured_console(self._suite.config) as console:
+                if console is None:
+                    yield
+                    return
+                with Progress(console, text, seconds):
+                    yield
 
-    @contextmanager
-    def line(text: str, seconds: float | None = None) -> Iterator[None]:
-        from signoff.report.terminal import Progress  # noqa: PLC0415 - rich is needed by long checks only
-
-        with uncaptured_console(request.config) as console:
-            if console is None:
-                yield
-                return
-            with Progress(console, text, seconds):
-                yield
-
-    return line
+        return line

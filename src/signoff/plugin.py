@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from signoff.attempt import ATTEMPT, Attempt
+from signoff.attempt import ATTEMPT, Attempt, pack, unpack
 from signoff.errors import SignoffError
-from signoff.fixtures import (
-    artifact,
-    baseline,
-    db,
-    environment,
-    expect,
-    host,
-    procedures,
-    progress,
-    replica,
-    setting,
-)
+from signoff.fixtures import Fixtures
 from signoff.items import collect_runbook
 from signoff.plan import CHECKPOINT_MARK, check
 from signoff.session import RunSession
@@ -31,18 +20,7 @@ from signoff.suite import SUITE, Suite
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-__all__ = [
-    "artifact",
-    "baseline",
-    "db",
-    "environment",
-    "expect",
-    "host",
-    "procedures",
-    "progress",
-    "replica",
-    "setting",
-]
+AnyReport: TypeAlias = pytest.CollectReport | pytest.TestReport | None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in suite.markers:
         config.addinivalue_line("markers", marker.line())
     config.pluginmanager.register(CollectionHooks(suite), "signoff-collection")
+    config.pluginmanager.register(Fixtures(suite), "signoff-fixtures")
     if suite.profile is not None:
         config.pluginmanager.register(TestHooks(suite), "signoff-tests")
         if not suite.is_worker:
@@ -138,7 +117,7 @@ class TestHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an attempt, unless the environment forbids what the test does."""
-        item.stash[ATTEMPT] = Attempt(item, self._suite)
+        self._suite.attempt = item.stash[ATTEMPT] = Attempt(item, self._suite)
         self._suite.permit(item)
 
     @pytest.hookimpl(wrapper=True)
@@ -148,6 +127,11 @@ class TestHooks:
         """Note what was raised; when the test is over, attach its result to the report."""
         report = yield
         return item.stash[ATTEMPT].complete(report, call)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
+        """Let xdist carry a result to the controller."""
+        return pack((yield))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -188,6 +172,11 @@ class RunHooks:
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker what the controller knows."""
         node.workerinput["signoff"] = self._run.for_worker()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_from_serializable(self) -> Generator[None, AnyReport, AnyReport]:
+        """Take a result that xdist has carried here."""
+        return unpack((yield))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:

@@ -168,7 +168,7 @@ class RunSession:
             return
         result = getattr(report, RESULT, None)
         if result is not None:
-            self._recorder.add(msgspec.convert(result, TestResult, strict=False))
+            self._recorder.add(result)
         elif report.when not in {"setup", "call", "teardown"}:
             # xdist reports the test that a lost worker was running.
             nodeid = self._suite.redact(report.nodeid)

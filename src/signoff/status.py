@@ -35,9 +35,8 @@ def status_of(report: pytest.TestReport) -> TestStatus:
     """Show a test once, by its outcome, when it is over."""
     result = getattr(report, RESULT, None)
     if result is not None:
-        outcome = result["outcome"]
-        word = outcome.replace("_", " ")
-        return word, _LETTERS[outcome], word.upper()
+        word = result.outcome.replace("_", " ")
+        return word, _LETTERS[result.outcome], word.upper()
     return ("", "", "") if report.when in {"setup", "call", "teardown"} else None
 
 

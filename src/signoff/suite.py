@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pytest
@@ -32,6 +32,9 @@ from signoff.plan import (
 from signoff.record import Selection
 from signoff.runbook import Runbook, load_runbooks
 
+if TYPE_CHECKING:
+    from signoff.attempt import Attempt
+
 SUITE: Final = pytest.StashKey["Suite"]()
 
 _WITHOUT_ENVIRONMENT: Final = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test")
@@ -48,7 +51,10 @@ class Suite:
         profile: the environment; ``None`` when nothing is going to run.
         plan: what the run will do; ``None`` until the tests are collected, and with xdist on the controller.
         connections: the handles, once the environment is known to be up.
+        attempt: the running test, from the first one on.
     """
+
+    attempt: Attempt
 
     def __init__(
         self,
