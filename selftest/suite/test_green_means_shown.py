@@ -315,13 +315,21 @@ def test_a_run_that_is_killed(suite: SmallSuite, tmp_path: Path, workers: tuple[
     assert finished.checkpoint("DEM-2").outcome == "not_run"
 
 
-def test_a_run_that_is_interrupted(suite: SmallSuite, tmp_path: Path) -> None:
-    """Ctrl-C leaves a finished record that says interrupted, and exit status 2."""
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGHUP, id="closed-terminal"),
+        pytest.param(signal.SIGTERM, id="cancelled-job"),
+    ],
+)
+def test_a_run_that_is_interrupted(suite: SmallSuite, tmp_path: Path, number: signal.Signals) -> None:
+    """A run that is told to end leaves a finished record that says interrupted, and exit status 2."""
     reached = tmp_path / "reached"
     suite.tests(second(f"open({str(reached)!r}, 'w').close()\nthreading.Event().wait(60)"))
     process = suite.start("--env=demo")
     wait_until(reached.exists)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     finished = suite.finished(process.returncode, output)
     assert finished.status == 2

@@ -155,11 +155,11 @@ class RunHooks:
         try:
             self._run.begin()
         except SignoffError as error:
-            self._run.interrupt(str(error))
-            # pytest calls no further hook of this run.
-            self._run.finish(pytest.ExitCode.USAGE_ERROR)
-            self._run.end()
-            pytest.exit(f"signoff: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+            self._run.abandon(str(error), pytest.ExitCode.USAGE_ERROR)
+            raise pytest.UsageError(f"signoff: {error}") from error
+        except KeyboardInterrupt:
+            self._run.abandon("the run was stopped before its first test", pytest.ExitCode.INTERRUPTED)
+            raise
 
     @pytest.hookimpl(tryfirst=True, optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object:
@@ -206,6 +206,7 @@ class RunHooks:
         """Show the outcome of the checkpoint's test instead of that of the three phases."""
         return status_of(report)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note that the run was stopped."""
         self._run.interrupt(f"the run was stopped: {excinfo.exconly()}")

@@ -6,6 +6,8 @@ import getpass
 import os
 import platform
 import re
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +15,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import msgspec
 import pytest
@@ -83,6 +86,7 @@ class RunSession:
         profile = suite.profile
         if profile is None or option.collectonly:
             return
+        _end_orderly()
         run = Run(
             id=self._id,
             environment=profile.name,
@@ -154,7 +158,7 @@ class RunSession:
         if self._recorder is not None:
             what = "was skipped" if report.skipped else "could not be collected"
             lines = [line for line in report.longreprtext.strip().splitlines() if line.strip()]
-            last = lines[-1].strip() if lines else "no reason given"
+            last = lines[-1].strip().removeprefix(f"{report.nodeid}::") if lines else "no reason given"
             self._recorder.problem(self._suite.redact(f"{report.nodeid} {what}: {last}"))
 
     def lost_worker(self, worker: str, error: object) -> None:
@@ -187,6 +191,12 @@ class RunSession:
         if self._recorder is not None and self.record is None:
             self._recorder.interrupt(self._suite.redact(text))
 
+    def abandon(self, text: str, status: int) -> None:
+        """Complete the record of a run that could not begin; pytest calls no further hook of it."""
+        self.interrupt(text)
+        self.finish(status)
+        self.end()
+
     def finish(self, status: int) -> int:
         """Complete the record and write the reports.
 
@@ -201,6 +211,10 @@ class RunSession:
             return status or int(pytest.ExitCode.NO_TESTS_COLLECTED)
         from signoff.report.files import write_reports  # noqa: PLC0415 - as in _take()
 
+        broken = sys.exception()
+        if broken is not None:
+            # Not even pytest could handle it: the terminal that it writes to is gone, for instance.
+            self.interrupt(f"the run broke: {type(broken).__name__}: {broken}")
         self.unwritten = None
         self.record = self._recorder.finish()
         with self._noting_what_is_lost():
@@ -217,6 +231,18 @@ class RunSession:
         """End the stack, once nobody is connected to it any more."""
         if self._stack is not None:
             self._stack.stop()
+
+
+def _end_orderly() -> None:
+    """Take a closed terminal and a cancelled CI job for Ctrl-C, so that they too leave a finished record."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What `nohup` ignores stays ignored.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _user() -> str:
