@@ -30,6 +30,9 @@ _LETTERS: Final = {
     "not_applicable": "-",
 }
 
+_DEFAULT_REPORT: Final = "fE"
+"""What pytest lists at its end unless -r says otherwise: each failure and error once more."""
+
 
 def status_of(report: pytest.TestReport) -> TestStatus:
     """Show a test once, by its outcome, when it is over."""
@@ -51,6 +54,9 @@ def print_record(run: RunSession, reporter: TerminalReporter) -> None:
     if run.unwritten is not None:
         console.print(f"The reports were not written: {run.unwritten}", highlight=False, markup=False)
     print_summary(run.record, console, run.directory / "signoff.html")
+    if reporter.config.option.reportchars == _DEFAULT_REPORT:
+        # Nothing comes after the verdict but pytest's closing line, unless -r asks for it.
+        reporter.reportchars = ""
 
 
 @contextmanager
@@ -63,6 +69,9 @@ def uncaptured_console(config: pytest.Config) -> Iterator[Console | None]:
         return
     with capture.global_and_fixture_disabled():
         reporter.ensure_newline()
+        if reporter._tw.width_of_current_line:  # noqa: SLF001 - as in _console()
+            # With -q there are no names of files to keep lines apart, and the line above does nothing.
+            reporter.line("")
         yield _console(reporter)
 
 
