@@ -124,6 +124,12 @@ def test_down_without_a_stack(project: Project) -> None:
     assert "signoff-stack up" in errors
 
 
+def test_asking_leaves_nothing_behind(project: Project) -> None:
+    """To ask for the status where no stack ever was makes no folder."""
+    assert not project.status()["running"]
+    assert not (project.root / ".stack").exists()
+
+
 def test_up_that_fails_says_why(
     project: Project, python_environment: Mapping[str, str], broken_programs: Path
 ) -> None:

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from stack import binaries, postgres
-from stack.errors import StartFailed
+from stack.errors import BinariesMissing, StartFailed
 from stack.postgres import Cluster
 
 Eventually = Callable[[Callable[[], object]], bool]
@@ -208,6 +208,13 @@ def test_a_server_that_does_not_start_says_why(processes_of: ProcessesOf) -> Non
         cluster.start()
     assert not cluster.directory.exists()
     assert processes_of(cluster.directory) == []
+
+
+def test_programs_that_are_named_but_do_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong PG_BIN is an error, and not quietly another version of PostgreSQL."""
+    monkeypatch.setenv("PG_BIN", str(tmp_path))
+    with pytest.raises(BinariesMissing, match="PG_BIN"):
+        binaries.find()
 
 
 def test_an_ordinary_user_runs_the_server_directly(

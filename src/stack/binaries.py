@@ -62,8 +62,16 @@ def find(*, major: int | None = None, directory: Path | None = None) -> Installa
         directory: the only directory to look into.
 
     Raises:
-        BinariesMissing: nothing found fits.
+        BinariesMissing: nothing found fits, or what ``$PG_BIN`` names is no installation at all.
     """
+    named = os.environ.get("PG_BIN")
+    if directory is None and named and _version(Path(named)) is None:
+        raise BinariesMissing(
+            "PG_BIN",
+            got=f"{named}, which holds no working server",
+            expected="a directory that holds postgres, initdb and psql",
+            next_step="Correct the variable, or unset it.",
+        )
     looked_into = []
     for programs in _candidates() if directory is None else [directory]:
         version = _version(programs)

@@ -87,6 +87,8 @@ def up(directory: Path, plan: Plan) -> Running:
 def status(directory: Path) -> Running | None:
     """The stack of this project, or ``None`` if there is none."""
     home = _home(directory)
+    if not home.is_dir():
+        return None
     with _lock(home) as lock:
         if lock is not None:
             (home / STATE).unlink(missing_ok=True)
