@@ -64,7 +64,7 @@ def test_a_suite_whose_checkpoints_are_all_shown_is_promoted(suite: SmallSuite) 
 
 
 @pytest.mark.parametrize("selection", [("-k", "nothing"), ("-m", "security")], ids=["by-k", "by-m"])
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one-process", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one-process", "xdist"])
 def test_nothing_selected(suite: SmallSuite, selection: tuple[str, ...], workers: tuple[str, ...]) -> None:
     """A selection that leaves no test holds the release and lists what did not run."""
     finished = suite.run(*selection, *workers)
@@ -136,7 +136,7 @@ def test_a_collection_error(suite: SmallSuite) -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one-process", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one-process", "xdist"])
 def test_a_test_that_shows_nothing(
     suite: SmallSuite, test: str, outcome: str, reason: str, workers: tuple[str, ...]
 ) -> None:
@@ -296,7 +296,7 @@ def test_a_worker_that_is_killed(suite: SmallSuite) -> None:
     assert any("was lost" in problem for problem in finished.record.run.problems)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one-process", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one-process", "xdist"])
 def test_a_run_that_is_killed(suite: SmallSuite, tmp_path: Path, workers: tuple[str, ...]) -> None:
     """After SIGKILL the record on disk is incomplete, knows what passed and names what never ran."""
     reached = tmp_path / "reached"

@@ -169,7 +169,7 @@ def test_credentials_that_could_write(target: Target) -> None:
     assert "could write" in refused.output
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one-process", "xdist"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one-process", "xdist"])
 def test_a_server_that_is_not_there(target: Target, workers: tuple[str, ...]) -> None:
     """Every checkpoint of a server that does not answer is an error that says so."""
     with closing(socket.socket()) as unused:

@@ -36,7 +36,7 @@ def failing(suite: SmallSuite) -> SmallSuite:
     return suite
 
 
-@pytest.mark.parametrize("options", [(), ("-q",), ("-n", "2")], ids=["default", "quiet", "xdist"])
+@pytest.mark.parametrize("options", [(), ("-q",), ("-n", "1")], ids=["default", "quiet", "xdist"])
 def test_the_verdict_comes_last(failing: SmallSuite, options: tuple[str, ...]) -> None:
     """After the verdict and the place of the report only pytest's closing line follows."""
     finished = failing.run(*options)
