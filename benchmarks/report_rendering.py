@@ -4,7 +4,7 @@ Each checkpoint has one criterion and one query whose answer has 20 lines of 31 
 
     python benchmarks/report_rendering.py [runs]
 
-Prints a table; the committed results are in ``report_rendering.md``.
+Prints a table; the committed results are in ``results/report_rendering.md``.
 """
 
 from __future__ import annotations
