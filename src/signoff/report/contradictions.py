@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from signoff.errors import ReportError
-from signoff.record import GREEN, Criterion, Record
-from signoff.report.wording import distance
+from signoff.record import GREEN, Record
+from signoff.report.wording import Line, Lines, lines_of
 from signoff.verdict import judge
 
 _WEIGHT = ("PROMOTE", "HOLD", "ROLLBACK")
 
 
-def refuse_contradictions(record: Record) -> None:
+def refuse_contradictions(record: Record) -> Lines:
     """Refuse a record whose verdict, outcomes and figures do not fit together.
+
+    Returns:
+        The figures in words, as the reports tell them.
 
     Raises:
         ReportError: the first contradictions found.
     """
-    found = list(_contradictions(record))
+    lines = lines_of(record.checkpoints)
+    found = list(_contradictions(record, lines))
     if found:
         raise ReportError(
             f"the record of the run {record.run.id}",
@@ -27,9 +31,10 @@ def refuse_contradictions(record: Record) -> None:
             expected="a verdict that follows from the outcomes, and outcomes that follow from the figures",
             next_step="The record was changed after the run, or this is a defect of Signoff: run again.",
         )
+    return lines
 
 
-def _contradictions(record: Record) -> Iterator[str]:
+def _contradictions(record: Record, lines: Lines) -> Iterator[str]:
     policy = judge(record).decision
     if _WEIGHT.index(record.verdict.decision) < _WEIGHT.index(policy):
         yield f"the verdict {record.verdict.decision} although the policy says {policy}"
@@ -45,13 +50,9 @@ def _contradictions(record: Record) -> Iterator[str]:
         for test in checkpoint.tests:
             if test.outcome not in GREEN:
                 yield f"{checkpoint.id} passed although {test.nodeid} is {test.outcome}"
-        criteria = [criterion for test in checkpoint.tests for criterion in test.criteria]
-        for criterion in _unmet(criteria):
-            yield f"{checkpoint.id} passed although {criterion.name} is outside its limit"
+        for found in filter(_is_unmet, lines[checkpoint.id]):
+            yield f"{checkpoint.id} passed although {found.name} is outside its limit"
 
 
-def _unmet(criteria: Sequence[Criterion]) -> Iterator[Criterion]:
-    for criterion in criteria:
-        margin = distance(criterion)
-        if criterion.outcome != "passed" or (margin is not None and margin < 0):
-            yield criterion
+def _is_unmet(found: Line) -> bool:
+    return found.outcome != "passed" or (found.distance is not None and found.distance < 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from signoff.record import Record
+from signoff.report.contradictions import refuse_contradictions
 from signoff.report.document import RunbookDocument
 from signoff.report.html import CSS_FILE, HTML_FILE, render_html, style_sheet
 from signoff.report.junit import JUNIT_FILE, render_junit
@@ -52,10 +53,11 @@ def announce(record: Record, directory: Path) -> None:
 
 
 def _render(record: Record, documents: Sequence[RunbookDocument], directory: Path) -> None:
+    lines = refuse_contradictions(record)
     reports = {
         CSS_FILE: style_sheet(),
-        JUNIT_FILE: render_junit(record),
-        HTML_FILE: render_html(record, documents),
+        JUNIT_FILE: render_junit(record, lines),
+        HTML_FILE: render_html(record, documents, lines),
     }
     write_files(
         directory,

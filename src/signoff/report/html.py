@@ -26,7 +26,7 @@ from signoff.report.contradictions import refuse_contradictions
 from signoff.report.document import RunbookDocument, parts
 from signoff.report.rows import blocking_rows, checkpoint_rows, cut
 from signoff.report.visible import visible
-from signoff.report.wording import blockers, reason, sum_in_words
+from signoff.report.wording import Lines, blockers, reason, sum_in_words
 
 HTML_FILE: Final = "signoff.html"
 CSS_FILE: Final = "signoff.css"
@@ -53,18 +53,20 @@ _STATES: Final[dict[State, str]] = {
 }
 
 
-def render_html(record: Record, documents: Sequence[RunbookDocument] = ()) -> str:
+def render_html(record: Record, documents: Sequence[RunbookDocument] = (), lines: Lines | None = None) -> str:
     """The report of a run.
 
     Args:
         record: of the run.
         documents: the runbooks of the run, for their prose; without one, its checkpoints stand below the
             titles of their stages.
+        lines: the figures of the record in words, where it was checked for contradictions already.
 
     Raises:
         ReportError: the record contradicts itself, or a document does not fit it.
     """
-    refuse_contradictions(record)
+    if lines is None:
+        lines = refuse_contradictions(record)
     by_name = {document.name: document for document in documents}
     roles = (role for runbook in record.runbooks for role in runbook.sign_off_roles)
     return _template().render(
@@ -77,6 +79,7 @@ def render_html(record: Record, documents: Sequence[RunbookDocument] = ()) -> st
         state=_STATES[record.run.state],
         sum=sum_in_words(record),
         blocking=blockers(record),
+        lines=lines,
         runbooks=[
             (runbook, parts(record, runbook, by_name.get(runbook.name))) for runbook in record.runbooks
         ],

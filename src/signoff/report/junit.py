@@ -39,9 +39,9 @@ from signoff.report.visible import shortened, visible
 from signoff.report.wording import (
     OUTCOME_WORDS,
     Line,
+    Lines,
     blockers,
     blocking_lines,
-    checkpoint_lines,
     reason,
     sum_in_words,
 )
@@ -72,18 +72,23 @@ class _Case(NamedTuple):
     xml: str
 
 
-def render_junit(record: Record) -> str:
+def render_junit(record: Record, lines: Lines | None = None) -> str:
     """The record as JUnit XML; the same record gives the same text.
+
+    Args:
+        record: of the run.
+        lines: its figures in words, where it was checked for contradictions already.
 
     Raises:
         ReportError: the record contradicts itself.
     """
-    refuse_contradictions(record)
+    if lines is None:
+        lines = refuse_contradictions(record)
     started = record.run.started
-    cases = [_verdict_case(record)]
+    cases = [_verdict_case(record, lines)]
     suites = [_suite("verdict", "", cases, started)]
     for runbook in record.runbooks:
-        own = [_case(c) for c in record.checkpoints if c.runbook == runbook.name]
+        own = [_case(c, lines) for c in record.checkpoints if c.runbook == runbook.name]
         facts = _properties(_runbook_facts(record, runbook), "    ")
         suites.append(_suite(runbook.name, facts, own, started))
         cases += own
@@ -109,25 +114,26 @@ def _counts(cases: Sequence[_Case]) -> dict[str, str]:
     }
 
 
-def _verdict_case(record: Record) -> _Case:
+def _verdict_case(record: Record, lines: Lines) -> _Case:
     decision = record.verdict.decision
     element = told = ""
     if decision != "PROMOTE":
         element = "failure"
         blocking = blockers(record)
-        lines = [reason(record), sum_in_words(record), *map(_blocker, blocking[:_LISTED_BLOCKERS])]
+        body = [reason(record), sum_in_words(record)]
+        body += [_blocker(checkpoint, lines) for checkpoint in blocking[:_LISTED_BLOCKERS]]
         if len(blocking) > _LISTED_BLOCKERS:
-            lines.append(f"… and {len(blocking) - _LISTED_BLOCKERS:,} more")
-        told = _result(element, decision, reason(record), "\n".join(lines))
+            body.append(f"… and {len(blocking) - _LISTED_BLOCKERS:,} more")
+        told = _result(element, decision, reason(record), "\n".join(body))
     attributes = {"classname": "signoff.verdict", "name": f"VERDICT: {decision}", "time": "0.000"}
     return _Case(element, "0.000", _case_xml(attributes, _run_facts(record), told))
 
 
-def _blocker(checkpoint: CheckpointResult) -> str:
-    return f"{checkpoint.id} {OUTCOME_WORDS[checkpoint.outcome]}: {_message(checkpoint)}"
+def _blocker(checkpoint: CheckpointResult, lines: Lines) -> str:
+    return f"{checkpoint.id} {OUTCOME_WORDS[checkpoint.outcome]}: {_message(checkpoint, lines)}"
 
 
-def _case(checkpoint: CheckpointResult) -> _Case:
+def _case(checkpoint: CheckpointResult, lines: Lines) -> _Case:
     seconds = f"{sum(test.seconds for test in checkpoint.tests):.3f}"
     attributes = {
         "classname": f"{_segment(checkpoint.runbook)}.{_segment(checkpoint.stage)}",
@@ -143,8 +149,9 @@ def _case(checkpoint: CheckpointResult) -> _Case:
         words = f"{OUTCOME_WORDS[checkpoint.outcome]}: {checkpoint.reason}"
         told = _result(element, checkpoint.outcome, words, words)
     elif element:
-        told = _result(element, checkpoint.outcome, _message(checkpoint), "\n".join(_body(checkpoint)))
-    return _Case(element, seconds, _case_xml(attributes, _checkpoint_facts(checkpoint), told))
+        body = "\n".join(_body(checkpoint, lines))
+        told = _result(element, checkpoint.outcome, _message(checkpoint, lines), body)
+    return _Case(element, seconds, _case_xml(attributes, _checkpoint_facts(checkpoint, lines), told))
 
 
 def _segment(name: str) -> str:
@@ -152,9 +159,9 @@ def _segment(name: str) -> str:
     return _NO_SEGMENT.sub("-", visible(name)) or "-"
 
 
-def _message(checkpoint: CheckpointResult) -> str:
-    lines = blocking_lines(checkpoint)
-    figures = "; ".join(_figures(found) for found in lines if found.outcome == "failed")
+def _message(checkpoint: CheckpointResult, lines: Lines) -> str:
+    blocking = blocking_lines(checkpoint, lines)
+    figures = "; ".join(_figures(found) for found in blocking if found.outcome == "failed")
     return figures or checkpoint.reason or OUTCOME_WORDS[checkpoint.outcome]
 
 
@@ -163,11 +170,11 @@ def _figures(found: Line) -> str:
     return f"{found.name}: measured {found.measured}, required {found.required}{margin}"
 
 
-def _body(checkpoint: CheckpointResult) -> Iterator[str]:
+def _body(checkpoint: CheckpointResult, lines: Lines) -> Iterator[str]:
     yield f"{checkpoint.id} {OUTCOME_WORDS[checkpoint.outcome]}: {checkpoint.text}"
     if checkpoint.reason:
         yield checkpoint.reason
-    for found in checkpoint_lines(checkpoint):
+    for found in lines[checkpoint.id]:
         yield f"{_figures(found)}: {OUTCOME_WORDS[found.outcome]}"
     for test in checkpoint.tests:
         yield f"{test.nodeid}: {OUTCOME_WORDS[test.outcome]}"
@@ -229,11 +236,11 @@ def _runbook_facts(record: Record, runbook: RunbookRecord) -> Iterator[tuple[str
     yield "runbook.title", runbook.title
 
 
-def _checkpoint_facts(checkpoint: CheckpointResult) -> Iterator[tuple[str, str]]:
+def _checkpoint_facts(checkpoint: CheckpointResult, lines: Lines) -> Iterator[tuple[str, str]]:
     yield "checkpoint", checkpoint.id
     if checkpoint.covers:
         yield "covers", " ".join(checkpoint.covers)
-    for number, found in enumerate(checkpoint_lines(checkpoint), 1):
+    for number, found in enumerate(lines[checkpoint.id], 1):
         prefix = f"criterion.{number:02}"
         yield f"{prefix}.margin", found.margin
         yield f"{prefix}.measured", found.measured

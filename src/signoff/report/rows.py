@@ -7,7 +7,6 @@ makes optional are left out: they would be a fifth of the file.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
@@ -21,8 +20,8 @@ from signoff.report.visible import shortened, visible
 from signoff.report.wording import (
     OUTCOME_WORDS,
     Line,
+    Lines,
     blocking_lines,
-    checkpoint_lines,
     interval,
     required,
 )
@@ -45,14 +44,14 @@ _GLYPHS: Final[dict[Outcome, str]] = {
 _NEXT_ROW: Final = "<tr><td><td colspan=4>"
 
 
-def checkpoint_rows(checkpoints: Iterable[CheckpointResult]) -> Markup:
+def checkpoint_rows(checkpoints: Iterable[CheckpointResult], lines: Lines) -> Markup:
     """Every checkpoint with all that is known of it."""
-    return Markup("".join(map(_whole, checkpoints)))  # noqa: S704 - see the docstring of the module
+    return Markup("".join(_whole(one, lines[one.id]) for one in checkpoints))  # noqa: S704 - see the docstring of the module
 
 
-def blocking_rows(checkpoints: Iterable[CheckpointResult]) -> Markup:
+def blocking_rows(checkpoints: Iterable[CheckpointResult], lines: Lines) -> Markup:
     """Of every checkpoint, what keeps it from being green."""
-    return Markup("".join(map(_blocking, checkpoints)))  # noqa: S704 - as above
+    return Markup("".join(_blocking(one, blocking_lines(one, lines)) for one in checkpoints))  # noqa: S704 - as above
 
 
 def cut(text: str) -> str:
@@ -64,8 +63,7 @@ def _safe(text: str) -> str:
     return escape(visible(text))
 
 
-def _whole(checkpoint: CheckpointResult) -> str:
-    lines = checkpoint_lines(checkpoint)
+def _whole(checkpoint: CheckpointResult, lines: Sequence[Line]) -> str:
     criteria = [criterion for test in checkpoint.tests for criterion in test.criteria]
     facts = [
         *_roles(checkpoint, lines),
@@ -88,8 +86,7 @@ def _whole(checkpoint: CheckpointResult) -> str:
     return "".join(parts)
 
 
-def _blocking(checkpoint: CheckpointResult) -> str:
-    lines = blocking_lines(checkpoint)
+def _blocking(checkpoint: CheckpointResult, lines: Sequence[Line]) -> str:
     name = _name(checkpoint, _roles(checkpoint, lines))
     parts = [f"<tbody {_box(checkpoint.outcome)}"]
     if len(lines) == 1:
@@ -166,8 +163,8 @@ def _notes(criterion: Criterion) -> str:
 
 def _contents(checkpoint: CheckpointResult) -> str:
     """What the details of a checkpoint hold, for instance ``1 test, 2 queries, 1 file``."""
-    kinds = Counter(piece.kind for test in checkpoint.tests for piece in test.evidence)
-    counts = [("test", len(checkpoint.tests)), *sorted(kinds.items())]
+    kinds = [piece.kind for test in checkpoint.tests for piece in test.evidence]
+    counts = [("test", len(checkpoint.tests)), *((kind, kinds.count(kind)) for kind in sorted({*kinds}))]
     return ", ".join(f"{number} {_plural(kind) if number != 1 else kind}" for kind, number in counts)
 
 

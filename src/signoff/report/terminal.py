@@ -20,6 +20,7 @@ from signoff.report.wording import (
     OUTCOME_WORDS,
     blockers,
     blocking_lines,
+    lines_of,
     reason,
     sum_in_words,
 )
@@ -138,7 +139,7 @@ def _table(blocking: list[CheckpointResult], console: Console) -> Table:
 
 def _rows(checkpoint: CheckpointResult) -> Iterator[tuple[str, str, str, str]]:
     title = shortened(checkpoint.text, _TEXT_CHARACTERS)
-    lines = blocking_lines(checkpoint)
+    lines = blocking_lines(checkpoint, lines_of([checkpoint]))
     if not lines:
         why = shortened(checkpoint.reason, _TEXT_CHARACTERS)
         yield checkpoint.id, f"{title}\n{why}".rstrip(), OUTCOME_WORDS[checkpoint.outcome], ""

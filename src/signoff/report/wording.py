@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Context, Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from signoff.record import (
     GREEN,
@@ -37,6 +37,7 @@ _SUM_ORDER: Final[tuple[Outcome, ...]] = (
 _SIGNS: Final = {">=": "≥", "<=": "≤", "between": "", "one of": "one of"}
 _ORDERED: Final = frozenset({">=", "<=", ">", "<", "between"})
 _EXACT_DIGITS: Final = 10
+_SHORT: Final = Context(prec=_EXACT_DIGITS)
 _FIGURE_CHARACTERS: Final = 100
 _GIST_CHARACTERS: Final = 120
 
@@ -50,6 +51,7 @@ class Line(NamedTuple):
         required: comparison and limit with their unit.
         margin: how far the value is inside the limit, or with a minus sign outside; empty when the
             comparison knows no distance; ``undecided`` when the confidence interval holds the limit.
+        distance: the same as a number, also when undecided; ``None`` when there is none.
         outcome: of this criterion.
         reason: why, in one sentence with the numbers.
     """
@@ -58,19 +60,26 @@ class Line(NamedTuple):
     measured: str
     required: str
     margin: str
+    distance: Decimal | None
     outcome: Outcome
     reason: str
+
+
+Lines: TypeAlias = Mapping[str, Sequence[Line]]
+"""The lines of all criteria of a record, by checkpoint and in the order in which they were judged."""
 
 
 def line(criterion: Criterion) -> Line:
     """The line of one criterion."""
     measured = _number(criterion, criterion.measured)
     limits = _numbers(criterion, criterion.limit)
+    distance = _distance(criterion, measured, limits)
     return Line(
         name=criterion.name,
         measured=_words(criterion.measured, measured, criterion.unit, beside=limits),
         required=required(criterion, criterion.limit),
-        margin=_margin(criterion, _distance(criterion, measured, limits)),
+        margin=_margin(criterion, distance),
+        distance=distance,
         outcome=criterion.outcome,
         reason=criterion.reason,
     )
@@ -101,20 +110,18 @@ def interval(criterion: Criterion) -> str:
     return f"{words} ({criterion.method})" if criterion.method else words
 
 
-def distance(criterion: Criterion) -> Decimal | None:
-    """How far a value is inside its limit, negative outside; ``None`` where there is no distance."""
-    return _distance(criterion, _number(criterion, criterion.measured), _numbers(criterion, criterion.limit))
+def lines_of(checkpoints: Iterable[CheckpointResult]) -> Lines:
+    """The criteria of checkpoints in words."""
+    return {
+        checkpoint.id: [line(criterion) for test in checkpoint.tests for criterion in test.criteria]
+        for checkpoint in checkpoints
+    }
 
 
-def checkpoint_lines(checkpoint: CheckpointResult) -> list[Line]:
-    """The lines of all criteria of a checkpoint, in the order in which they were judged."""
-    return [line(criterion) for test in checkpoint.tests for criterion in test.criteria]
-
-
-def blocking_lines(checkpoint: CheckpointResult) -> list[Line]:
+def blocking_lines(checkpoint: CheckpointResult, lines: Lines) -> list[Line]:
     """The lines that keep a checkpoint from being green; none when what does so is not a criterion."""
-    lines = [found for found in checkpoint_lines(checkpoint) if found.outcome != "passed"]
-    return lines if any(found.outcome == checkpoint.outcome for found in lines) else []
+    unmet = [found for found in lines[checkpoint.id] if found.outcome != "passed"]
+    return unmet if any(found.outcome == checkpoint.outcome for found in unmet) else []
 
 
 def blockers(record: Record) -> list[CheckpointResult]:
@@ -207,6 +214,6 @@ def _number(criterion: Criterion, value: JSONValue) -> Decimal | None:
 
 def _number_words(number: Decimal, beside: Iterable[Decimal]) -> str:
     number = number.normalize()
-    if len(number.as_tuple().digits) <= _EXACT_DIGITS and abs(number.adjusted()) <= _EXACT_DIGITS:
+    if _SHORT.plus(number) == number and abs(number.adjusted()) <= _EXACT_DIGITS:
         return f"{number:,f}"
     return number_text(Fraction(number), map(Fraction, beside))
