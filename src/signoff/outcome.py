@@ -65,4 +65,4 @@ def of_test(errors: Sequence[tuple[Outcome, str]], criteria: Sequence[Criterion]
     if errors and outcome == "passed":
         # worst() lets one judged test outweigh an absent component; within one test the absence stands.
         return errors[0]
-    return outcome, next((reason for found_outcome, reason in found if found_outcome == outcome), "")
+    return next(one for one in found if one[0] == outcome)

@@ -49,8 +49,11 @@ Scalar: TypeAlias = bool | int | float | str | None
 JSONValue: TypeAlias = Scalar | list[Any] | dict[str, Any]
 
 
-class _Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the record; unknown fields are refused when it is read back."""
+class _Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A part of the record; unknown fields are refused when it is read back.
+
+    Nothing in a record refers back, so the garbage collector need not look at its many parts.
+    """
 
 
 class Criterion(_Frozen, frozen=True):
@@ -260,4 +263,6 @@ def worst(outcomes: tuple[Outcome, ...]) -> Outcome:
     """
     if not outcomes:
         return "not_run"
+    if len(outcomes) == 1:
+        return outcomes[0]
     return min(outcomes, key=OUTCOMES.index) if set(outcomes) != {"passed", "not_applicable"} else "passed"

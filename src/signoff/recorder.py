@@ -24,7 +24,7 @@ from signoff.record import (
     worst,
 )
 from signoff.report.record_file import RecordFile
-from signoff.runbook import Checkpoint, Runbook
+from signoff.runbook import Runbook
 from signoff.timestamps import utc_now
 from signoff.verdict import judge
 
@@ -47,9 +47,13 @@ class Recorder:
         self._clock = time.monotonic()
         self._plan: Plan | None = None
         self._targets: tuple[Target, ...] = ()
+        self._planned: dict[str, list[PlannedTest]] = defaultdict(list)
+        self._verified_by: dict[str, set[str]] = defaultdict(set)
         self._results: dict[str, list[TestResult]] = defaultdict(list)
         self._problems: list[str] = []
         self._state: State = "incomplete"
+        # As they stand: one result changes one of them.
+        self._checkpoints = self._all_checkpoints()
         self._file.begin(self.record())
 
     def targets(self, targets: Iterable[Target], warnings: Iterable[str]) -> None:
@@ -67,12 +71,18 @@ class Recorder:
         first = self._plan is None
         if first:
             self._plan = plan
+            for test in plan.tests:
+                self._planned[test.checkpoint].append(test)
+                self._verified_by[test.nodeid].add(test.checkpoint)
+            self._checkpoints = self._all_checkpoints()
             self._save()
         return first
 
     def add(self, result: TestResult) -> None:
         """Note the result of an item; several attempts at one item all count."""
         self._results[result.nodeid].append(result)
+        for id_ in self._checkpoints.keys() & self._verified_by[result.nodeid]:
+            self._checkpoints[id_] = self._checkpoint(id_)
         self._save()
 
     def problem(self, text: str) -> None:
@@ -107,7 +117,7 @@ class Recorder:
         record = Record(
             run=msgspec.structs.replace(self._run, state=self._state, problems=tuple(self._problems)),
             runbooks=tuple(self._runbook(runbook) for runbook in self._inventory.runbooks),
-            checkpoints=tuple(self._checkpoints()),
+            checkpoints=tuple(self._checkpoints.values()),
             targets=self._targets,
             verdict=_UNJUDGED,
         )
@@ -142,31 +152,35 @@ class Recorder:
             rollback_decided_by=runbook.rollback_decided_by,
         )
 
-    def _checkpoints(self) -> Iterable[CheckpointResult]:
-        planned: dict[str, list[PlannedTest]] = defaultdict(list)
-        for test in self._plan.tests if self._plan else ():
-            planned[test.checkpoint].append(test)
+    def _all_checkpoints(self) -> dict[str, CheckpointResult]:
+        checkpoints = {}
         for runbook in self._inventory.runbooks:
             selected = {stage.id for stage in self._stages(runbook) if stage.selected}
             for checkpoint in runbook.checkpoints:
                 if checkpoint.stage in selected:
-                    yield self._checkpoint(runbook, checkpoint, planned[checkpoint.id])
+                    checkpoints[checkpoint.id] = self._checkpoint(checkpoint.id)
+        return checkpoints
 
-    def _checkpoint(
-        self, runbook: Runbook, checkpoint: Checkpoint, planned: list[PlannedTest]
-    ) -> CheckpointResult:
-        tests = tuple(result for test in planned for result in self._results.get(test.nodeid, ())) + tuple(
-            _never_ran(test) for test in planned if test.nodeid not in self._results
-        )
+    def _checkpoint(self, id_: str) -> CheckpointResult:
+        checkpoint = self._inventory.checkpoint(id_)
+        results: list[TestResult] = []
+        missing: list[TestResult] = []
+        for test in self._planned.get(id_, ()):
+            found = self._results.get(test.nodeid)
+            if found:
+                results += found
+            else:
+                missing.append(_never_ran(test))
+        tests = (*results, *missing)
         outcome = worst(tuple(test.outcome for test in tests))
         reason = next((test.reason for test in tests if test.outcome == outcome), "it never ran")
-        if self._plan is not None and checkpoint.id in self._plan.unverified:
+        if self._plan is not None and id_ in self._plan.unverified:
             outcome, reason = "error", "nothing verifies it: neither a test nor `.manual`"
         elif not tests and self._plan is not None:
             reason = "no test of it was collected"
         return CheckpointResult(
-            id=checkpoint.id,
-            runbook=runbook.name,
+            id=id_,
+            runbook=self._inventory.runbook_of(id_).name,
             stage=checkpoint.stage,
             text=checkpoint.text,
             fingerprint=checkpoint.fingerprint,
