@@ -12,7 +12,6 @@ from signoff.criteria import Expect
 from signoff.errors import SignoffError
 from signoff.evidence import EvidenceLog
 from signoff.outcome import of_error, of_test
-from signoff.plan import access_of, checkpoint_of, title_of, topics_of
 from signoff.record import GREEN, Outcome, TestResult
 from signoff.suite import Suite
 from signoff.timestamps import utc_now
@@ -40,17 +39,17 @@ class Attempt:
     """
 
     def __init__(self, item: pytest.Item, suite: Suite) -> None:
-        self._item = item
         self._suite = suite
+        self._test = suite.test_of(item)
         self._started = utc_now()
         self._clock = time.monotonic()
         self._errors: list[tuple[Outcome, str]] = []
         self._text = ""
         self.evidence = EvidenceLog(suite.redact)
         suite.connections.observe_with(self.evidence)
-        self.checkpoint = checkpoint_of(item)
+        self.checkpoint = self._test.checkpoint
         self.system = suite.whole_inventory.runbook_of(self.checkpoint).system
-        self.access = access_of(item)
+        self.access = self._test.access
         self.expect = Expect(
             checkpoint=self.checkpoint,
             limits=suite.limits_of(self.checkpoint),
@@ -95,14 +94,13 @@ class Attempt:
     def _result(self) -> TestResult:
         criteria = tuple(self.expect.criteria)
         outcome, reason = of_test(self._errors, criteria)
-        redact = self._suite.redact
         return TestResult(
-            nodeid=redact(self._item.nodeid),
-            title=redact(title_of(self._item)),
+            nodeid=self._test.nodeid,
+            title=self._test.title,
             access=self.access,
             outcome=outcome,
-            reason="" if outcome == "passed" else redact(reason),
-            topics=topics_of(self._item, self._suite.markers),
+            reason="" if outcome == "passed" else self._suite.redact(reason),
+            topics=self._test.topics,
             started=self._started,
             seconds=round(time.monotonic() - self._clock, 3),
             criteria=criteria,

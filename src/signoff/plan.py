@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import msgspec
 import pytest
@@ -56,11 +57,8 @@ class Inventory:
 
     def __init__(self, runbooks: Sequence[Runbook]) -> None:
         self.runbooks = tuple(runbooks)
-        self._places: dict[str, tuple[Runbook, Stage, Checkpoint]] = {
-            checkpoint.id: (runbook, stage, checkpoint)
-            for runbook in runbooks
-            for stage in runbook.stages
-            for checkpoint in stage.checkpoints
+        self._places: dict[str, tuple[Runbook, Checkpoint]] = {
+            checkpoint.id: (runbook, checkpoint) for runbook in runbooks for checkpoint in runbook.checkpoints
         }
         self._order = {id_: number for number, id_ in enumerate(self._places)}
 
@@ -71,13 +69,9 @@ class Inventory:
         """The runbook that a checkpoint stands in."""
         return self._places[id_][0]
 
-    def stage_of(self, id_: str) -> Stage:
-        """The stage that a checkpoint stands in."""
-        return self._places[id_][1]
-
     def checkpoint(self, id_: str) -> Checkpoint:
         """The checkpoint with this id."""
-        return self._places[id_][2]
+        return self._places[id_][1]
 
     def position(self, id_: str) -> int:
         """The place of a checkpoint in document order over all runbooks."""
@@ -89,13 +83,12 @@ class Inventory:
         return f"Did you mean {matches[0]}?" if matches else "Add it to the runbook, or remove the test."
 
 
-@dataclass(frozen=True)
-class _Claim:
+class _Claim(NamedTuple):
     """What the markers and the docstring of an item say, read once."""
 
-    checkpoint: str
+    checkpoints: tuple[str, ...]
     marks: frozenset[str]
-    title: str
+    guarantee: str
 
 
 _CLAIM: Final = pytest.StashKey[_Claim]()
@@ -105,22 +98,24 @@ def _claim(item: pytest.Item) -> _Claim:
     claim = item.stash.get(_CLAIM, None)
     if claim is None:
         marks = list(item.iter_markers())
-        ids = [str(mark.args[0]) for mark in marks if mark.name == CHECKPOINT_MARK]
-        claim = _Claim(ids[0] if ids else "", frozenset(mark.name for mark in marks), _title(item))
+        claim = _Claim(
+            tuple(str(arg) for mark in marks if mark.name == CHECKPOINT_MARK for arg in mark.args),
+            frozenset(mark.name for mark in marks),
+            _guarantee(item),
+        )
         item.stash[_CLAIM] = claim
     return claim
 
 
-def _title(item: pytest.Item) -> str:
-    doc = getattr(getattr(item, "obj", None), "__doc__", None) or item.name
-    title = " ".join(doc.strip().split("\n\n")[0].split())
-    callspec = getattr(item, "callspec", None)
-    return f"{title} [{callspec.id}]" if callspec is not None else title
+def _guarantee(item: pytest.Item) -> str:
+    """The first paragraph of the docstring in one line; empty where there is none."""
+    doc = getattr(getattr(item, "obj", None), "__doc__", None) or ""
+    return " ".join(doc.strip().split("\n\n")[0].split())
 
 
 def checkpoint_of(item: pytest.Item) -> str:
     """The checkpoint that a collected and checked item verifies."""
-    return _claim(item).checkpoint
+    return next(iter(_claim(item).checkpoints), "")
 
 
 def access_of(item: pytest.Item) -> Access:
@@ -136,7 +131,9 @@ def topics_of(item: pytest.Item, markers: Iterable[Marker]) -> tuple[str, ...]:
 
 def title_of(item: pytest.Item) -> str:
     """The guarantee: the first sentence of the docstring, and the parameters' id where there is one."""
-    return _claim(item).title
+    title = _claim(item).guarantee or item.name
+    callspec = getattr(item, "callspec", None)
+    return f"{title} [{callspec.id}]" if callspec is not None else title
 
 
 def check(item: pytest.Item, inventory: Inventory) -> None:
@@ -146,7 +143,7 @@ def check(item: pytest.Item, inventory: Inventory) -> None:
         CheckpointError: it names no, several or an unknown checkpoint, has no or both accesses, has no
             docstring, or is expected to fail.
     """
-    ids = [str(arg) for mark in item.iter_markers(CHECKPOINT_MARK) for arg in mark.args]
+    ids, marks, guarantee = _claim(item)
     if len(ids) != 1:
         _refuse(item, " and ".join(ids) or "no checkpoint", "one @checkpoint", "Name what the test verifies.")
     if ids[0] not in inventory:
@@ -158,14 +155,13 @@ def check(item: pytest.Item, inventory: Inventory) -> None:
         )
     if inventory.checkpoint(ids[0]).manual_role:
         _refuse(item, f"a test for the manual checkpoint {ids[0]}", "an automated one", "Drop `.manual`.")
-    if inventory.runbook_of(ids[0]).path.parent not in item.path.parents:
+    if not _stands_beside(item.path, inventory.runbook_of(ids[0]).path):
         _refuse(
             item,
             f"{ids[0]} of another runbook",
             "a checkpoint of the runbook in the same folder",
             "Move the test to the folder of its runbook.",
         )
-    marks = _claim(item).marks
     accesses = [name for name in ("read_only", "destructive") if name in marks]
     if len(accesses) != 1:
         _refuse(
@@ -174,10 +170,15 @@ def check(item: pytest.Item, inventory: Inventory) -> None:
             "exactly one of read_only and destructive",
             "Mark the test with what it may do.",
         )
-    if not (getattr(getattr(item, "obj", None), "__doc__", None) or "").strip():
+    if not guarantee:
         _refuse(item, "no docstring", "the guarantee as one sentence", "Say what an operator would sign.")
     if "xfail" in marks:
         _refuse(item, "xfail", "a test that tells the outcome", "Waive the checkpoint instead.")
+
+
+@cache
+def _stands_beside(test: Path, runbook: Path) -> bool:
+    return runbook.parent in test.parents
 
 
 def _refuse(item: pytest.Item, got: str, expected: str, next_step: str) -> None:

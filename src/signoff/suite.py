@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from signoff.attempt import Attempt
 
 SUITE: Final = pytest.StashKey["Suite"]()
+_TEST: Final = pytest.StashKey[PlannedTest]()
 
 _WITHOUT_ENVIRONMENT: Final = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test")
 
@@ -227,17 +228,19 @@ class Suite:
         covered = {
             (name, stage.id) for name, records in stages.items() for stage in records if stage.selected
         }
-
-        def in_scope(item: pytest.Item) -> bool:
-            id_ = checkpoint_of(item)
-            place = (self.whole_inventory.runbook_of(id_).name, self.whole_inventory.stage_of(id_).id)
-            return place in covered
-
-        kept = [item for item in items if in_scope(item)]
-        out_of_scope = [item for item in items if not in_scope(item)]
+        in_scope = {
+            checkpoint.id
+            for runbook in self.inventory.runbooks
+            for checkpoint in runbook.checkpoints
+            if (runbook.name, checkpoint.stage) in covered
+        }
+        kept = [item for item in items if checkpoint_of(item) in in_scope]
+        out_of_scope = [item for item in items if checkpoint_of(item) not in in_scope]
         left = set(kept)
-        tests = [self._planned(item, runs=item in left) for item in candidates if in_scope(item)]
-        unverified = self._unverified(session, covered, {test.checkpoint for test in tests})
+        tests = [
+            self._planned(item, runs=item in left) for item in candidates if checkpoint_of(item) in in_scope
+        ]
+        unverified = self._unverified(session, in_scope - {test.checkpoint for test in tests})
         kept += unverified
         tests += [self._planned(item, runs=True) for item in unverified]
         if out_of_scope:
@@ -254,25 +257,32 @@ class Suite:
             plan_file(self.run_directory, worker).write_bytes(msgspec.json.encode(self.plan))
 
     def _planned(self, item: pytest.Item, *, runs: bool) -> PlannedTest:
+        test = self.test_of(item)
+        if runs:
+            return test
         option = self.config.option
         reasons = [
             f"{flag} {value!r}" for flag, value in (("-m", option.markexpr), ("-k", option.keyword)) if value
         ]
-        left_out = "" if runs else "deselected by " + (" and ".join(reasons) or "a plugin")
-        if left_out and access_of(item) == "destructive":
+        left_out = "deselected by " + (" and ".join(reasons) or "a plugin")
+        if test.access == "destructive":
             left_out += ": its test is destructive"
-        return PlannedTest(
-            nodeid=self.redact(item.nodeid),
-            checkpoint=checkpoint_of(item),
-            title=self.redact(title_of(item)),
-            access=access_of(item),
-            topics=topics_of(item, self.markers),
-            left_out=left_out,
-        )
+        return msgspec.structs.replace(test, left_out=left_out)
 
-    def _unverified(
-        self, session: pytest.Session, covered: set[tuple[str, str]], verified: set[str]
-    ) -> list[pytest.Item]:
+    def test_of(self, item: pytest.Item) -> PlannedTest:
+        """What an item says of itself, redacted."""
+        test = item.stash.get(_TEST, None)
+        if test is None:
+            test = item.stash[_TEST] = PlannedTest(
+                nodeid=self.redact(item.nodeid),
+                checkpoint=checkpoint_of(item),
+                title=self.redact(title_of(item)),
+                access=access_of(item),
+                topics=topics_of(item, self.markers),
+            )
+        return test
+
+    def _unverified(self, session: pytest.Session, checkpoints: set[str]) -> list[pytest.Item]:
         """Items for the checkpoints in scope that no collected item verifies."""
         items: list[pytest.Item] = []
         if session.testsfailed:
@@ -286,7 +296,7 @@ class Suite:
             items.extend(
                 UnverifiedCheckpoint.from_parent(file, name=checkpoint.id, checkpoint=checkpoint)
                 for checkpoint in runbook.checkpoints
-                if (runbook.name, checkpoint.stage) in covered and checkpoint.id not in verified
+                if checkpoint.id in checkpoints
             )
         return items
 

@@ -37,19 +37,18 @@ def load_runbooks(directory: Path) -> tuple[Runbook, ...]:
             expected="folders that hold a runbook.md",
             next_step="Run from the root of the suite, or set testpaths in pyproject.toml.",
         )
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[Path, int]] = {}
     for runbook in runbooks:
         for checkpoint in runbook.checkpoints:
             for id_ in (checkpoint.id, *checkpoint.covers):
-                place = f"{runbook.path}:{checkpoint.line}"
                 if id_ in seen:
                     raise RunbookError(
-                        place,
-                        got=f"{id_}, which stands at {seen[id_]} already",
+                        f"{runbook.path}:{checkpoint.line}",
+                        got=f"{id_}, which stands at {seen[id_][0]}:{seen[id_][1]} already",
                         expected="each id once over all runbooks",
                         next_step="Number this checkpoint anew, or remove the id from its covers list.",
                     )
-                seen[id_] = place
+                seen[id_] = (runbook.path, checkpoint.line)
     return runbooks
 
 
@@ -268,12 +267,12 @@ class _Parser:
 
     def _attributes(self, content: str, line: int) -> tuple[str, dict[str, str]]:
         """Split ``text {attributes}``; a text without braces at its end has none."""
-        from mdit_py_plugins.attrs.parse import ParseError, parse  # noqa: PLC0415 - as in parse()
-
         text = " ".join(content.split())
         start = text.rfind("{")
         if start < 0 or not text.endswith("}"):
             return text, {}
+        from mdit_py_plugins.attrs.parse import ParseError, parse  # noqa: PLC0415 - as in parse()
+
         try:
             end, attributes = parse(text[start:])
         except ParseError:
