@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -114,6 +115,11 @@ class TestHooks:
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        """Spare the garbage collector what stays until the end: all that is loaded and collected by now."""
+        gc.freeze()
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin an attempt, unless the environment forbids what the test does."""
@@ -126,7 +132,11 @@ class TestHooks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Note what was raised; when the test is over, attach its result to the report."""
         report = yield
-        return item.stash[ATTEMPT].complete(report, call)
+        attempt = item.stash[ATTEMPT]
+        if call.when == "teardown":
+            # A long run need not keep what its tests have left behind.
+            del item.stash[ATTEMPT]
+        return attempt.complete(report, call)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self) -> Generator[None, dict[str, Any] | None, dict[str, Any] | None]:
