@@ -293,6 +293,6 @@ def _in_kind_of(stated: Sequence[object], limit: object) -> object:
 
 def _recorded_limit(comparison: Comparison, parts: Sequence[object], redact: Redact) -> JSONValue:
     """A limit as the record holds it: one value, or a list for ``between`` and ``one of``."""
-    if comparison in (BETWEEN, ONE_OF):
+    if comparison is BETWEEN or comparison is ONE_OF:
         return [recorded(part, redact) for part in parts]
     return recorded(parts[0], redact)

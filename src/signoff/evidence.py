@@ -98,7 +98,8 @@ class EvidenceLog:
 
     def _clean(self, text: str) -> str:
         # Programs print bytes that are no text; a lone surrogate would make the record unwritable.
-        return self._redact(text).encode("utf-8", "backslashreplace").decode()
+        clean = self._redact(text)
+        return clean if clean.isascii() else clean.encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(text: str) -> tuple[str, bool]:

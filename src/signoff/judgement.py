@@ -5,11 +5,12 @@ Pure functions: :mod:`signoff.criteria` records and raises what they find.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR
 from fractions import Fraction
+from typing import NamedTuple
 
 from signoff.comparison import AT_MOST, BETWEEN, EQUALS, Comparison, OneSided
 from signoff.errors import EvidenceError
@@ -27,8 +28,7 @@ from signoff.values import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requirement:
+class Requirement(NamedTuple):
     """What is required of a named quantity.
 
     Attributes:
@@ -51,11 +51,12 @@ class Requirement:
 
     def words(self, redact: Redact) -> str:
         """In a sentence, such as ``>= 95 %``."""
-        return self.comparison.words([shown(part, self.unit, redact) for part in self.parts])
+        return self.comparison.words(
+            [_shown(part, form, self.unit, redact) for part, form in zip(self.parts, self.forms, strict=True)]
+        )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The outcome of a comparison.
 
     Attributes:
@@ -98,13 +99,13 @@ def requirement(name: str, unit: str, comparison: Comparison, parts: Sequence[ob
                 expected=f"something with an order for {comparison.symbol!r}",
                 next_step="Compare with equals or is_one_of.",
             )
-    if len({form.kind for form in forms}) > 1:
-        raise EvidenceError(
-            subject,
-            got=f"values of several kinds: {', '.join(sorted({form.kind for form in forms}))}",
-            expected="values of one kind",
-            next_step="Convert them to the kind of the measured value.",
-        )
+        if form.kind != forms[0].kind:
+            raise EvidenceError(
+                subject,
+                got=f"values of several kinds: {', '.join(sorted({form.kind for form in forms}))}",
+                expected="values of one kind",
+                next_step="Convert them to the kind of the measured value.",
+            )
     if comparison is BETWEEN and not AT_MOST.met(forms[0], forms[1:]):
         raise EvidenceError(
             subject,
@@ -147,10 +148,19 @@ def _judge_exact(value: object, required: Requirement, redact: Redact) -> Judgem
     return Judgement(
         outcome="passed" if met else "failed",
         measured=recorded(form.key if isinstance(value, timedelta) else value, redact),
-        got=shown(value, required.unit, redact, beside=required.numbers()),
+        got=_shown(value, form, required.unit, redact, beside=required.numbers()),
         detail="" if met else _shortfall(value, form, required, redact),
         next_step="The evidence of this test shows where the value comes from.",
     )
+
+
+def _shown(
+    value: object, form: Canonical, unit: str, redact: Redact, *, beside: Iterable[Fraction] = ()
+) -> str:
+    """As `values.shown`, without converting a number once more."""
+    if form.kind == NUMBER:
+        return f"{number_text(form.key, beside)} {unit}".rstrip()
+    return shown(value, unit, redact)
 
 
 def _shortfall(value: object, form: Canonical, required: Requirement, redact: Redact) -> str:

@@ -131,11 +131,10 @@ class Redactor:
         short = {value for value in revealed if len(value) < SHORTEST}
         # Closures, as in Secret: no attribute holds a value.
         self._is_short_value: Callable[[str], bool] = lambda text: text.strip() in short
-        # Most texts hold none of them, and one pass over the beginnings tells; r"\Z." matches nothing.
-        beginnings = {re.escape(form[:SHORTEST]) for form in forms}
-        hint = re.compile("|".join(beginnings) or r"\Z.")
+        # Most texts hold none of them, and one pass over the beginnings tells.
+        hint = re.compile("|".join({re.escape(form[:SHORTEST]) for form in forms}))
         self._known: Callable[[str], list[_Found]] = lambda text: (
-            _occurrences(forms, text) if hint.search(text) else []
+            _occurrences(forms, text) if forms and hint.search(text) else []
         )
         self._reach = max(_LONGEST_MATCH, *(len(form) for form in forms), 0)
 
@@ -234,6 +233,8 @@ def _occurrences(forms: Iterable[str], text: str) -> list[_Found]:
 def _expected(text: str) -> list[_Found]:
     """Where the text's own shape says that a secret stands."""
     lowered = text.lower()
+    if not [hint for hint in _HINTS if hint in lowered]:
+        return []
     patterns = {pattern for word, pattern in _PATTERNS if word in lowered}
     return [
         _Found(match.start(), *match.span("secret"))
@@ -295,6 +296,9 @@ _PATTERNS: Final = tuple(
     )
     for word in words
 )
+
+_HINTS: Final = ("://", "authorization", "bearer", "passw", "secret", "token", "key")
+"""In each word of a pattern there is one of these. Most texts hold none of them."""
 
 _LONGEST_MATCH: Final = 16384 + 2 * 80
 """Characters of the longest match of any pattern: a private key and its two frame lines."""

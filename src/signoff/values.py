@@ -45,6 +45,7 @@ ORDERED: Final = frozenset({NUMBER, DATE, MOMENT, LOCAL_MOMENT})
 """Kinds with a natural order. Text has none: "10" sorts before "9"."""
 
 _SCALARS: Final = (str, int, float, Decimal, Fraction, date, timedelta, NoneType)
+_BOUNDED_SCALARS: Final = (int, float, NoneType)
 _EMPTY_KINDS: Final = frozenset({TEXT, SEQUENCE, SET, MAPPING})
 _SHOWN_CHARACTERS: Final = 200
 _RECORDED_CHARACTERS: Final = 20_000
@@ -105,7 +106,7 @@ def canonical(value: object, unit: str, subject: str) -> Canonical:
             expected="a number, or no unit",
             next_step="Measure a number, or leave the unit out.",
         )
-    if form.kind == NUMBER and form.key < 0 and not may_be_negative(unit):
+    if form.kind == NUMBER and form.key.numerator < 0 and not may_be_negative(unit):
         raise EvidenceError(
             subject,
             got=f"{number_text(form.key)} {unit}",
@@ -191,7 +192,7 @@ def recorded(value: object, redact: Redact) -> JSONValue:
     A value of a type that cannot be judged is named by its type and never printed.
     """
     form = _recorded(value, redact)
-    if isinstance(form, list | dict | str):
+    if not isinstance(form, _BOUNDED_SCALARS):
         text = form if isinstance(form, str) else json.dumps(form, ensure_ascii=False)
         if len(text) > _RECORDED_CHARACTERS:
             return f"{text[:_RECORDED_CHARACTERS]}… ({len(text):,} characters)"
@@ -293,16 +294,17 @@ def number_text(number: Fraction, beside: Iterable[Fraction] = (), rounding: str
         beside: numbers that the rounded text must stay on the same side of.
         rounding: a rounding mode of :mod:`decimal`.
     """
-    if abs(number) >= _UNREADABLE:
-        return f"{Context(prec=4, rounding=rounding).divide(number.numerator, number.denominator):.3E}"
-    if number.denominator == 1:
-        return f"{number.numerator:,}"
-    short = Fraction(Context(prec=_EXACT_DIGITS).divide(number.numerator, number.denominator)) == number
+    numerator, denominator = number.as_integer_ratio()
+    if abs(numerator) >= _UNREADABLE * denominator:
+        return f"{Context(prec=4, rounding=rounding).divide(numerator, denominator):.3E}"
+    if denominator == 1:
+        return f"{numerator:,}"
+    short = Fraction(Context(prec=_EXACT_DIGITS).divide(numerator, denominator)) == number
     others = [other for other in beside if other != number]
     text = ""
-    whole_digits = len(str(abs(number.numerator) // number.denominator))
+    whole_digits = len(str(abs(numerator) // denominator))
     for digits in range(max(4, whole_digits), whole_digits + _LARGEST_DIGITS):
-        rounded = Context(prec=digits, rounding=rounding).divide(number.numerator, number.denominator)
+        rounded = Context(prec=digits, rounding=rounding).divide(numerator, denominator)
         text = f"{rounded.normalize():,f}"
         value = Fraction(rounded)
         same_side = all((value < other) == (number < other) and value != other for other in others)
