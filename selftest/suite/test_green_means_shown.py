@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from signoff.session import ROLLBACK_STATUS
+
 if TYPE_CHECKING:
     from selftest.suite.conftest import Finished, SmallSuite
 
@@ -61,6 +63,16 @@ def test_a_suite_whose_checkpoints_are_all_shown_is_promoted(suite: SmallSuite) 
     assert finished.status == 0, finished.output
     assert finished.record.verdict.decision == "PROMOTE"
     assert finished.record.counts()["passed"] == 2
+
+
+def test_a_failure_that_calls_for_a_rollback(suite: SmallSuite) -> None:
+    """A failed checkpoint that is marked so gives the verdict ROLLBACK, and an exit status of its own."""
+    suite.runbook("## Verification {#verification}", "", "- [ ] **DEM-1** The first thing. {.rollback}")
+    suite.tests(GREEN_FIRST.replace("1).equals(1)", "1).equals(2)"))
+    finished = suite.run()
+    assert finished.record.verdict.decision == "ROLLBACK"
+    assert finished.status == ROLLBACK_STATUS
+    assert finished.status not in set(pytest.ExitCode)
 
 
 @pytest.mark.parametrize("selection", [("-k", "nothing"), ("-m", "security")], ids=["by-k", "by-m"])

@@ -35,8 +35,8 @@ from signoff.timestamps import utc_now
 
 _RELEASE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
-ROLLBACK_STATUS: Final = 6
-"""Exit status of a run whose verdict is ROLLBACK; 0 is PROMOTE, 1 HOLD, 2 to 5 are pytest's own."""
+ROLLBACK_STATUS: Final = 10
+"""Exit status of a run whose verdict is ROLLBACK; 0 is PROMOTE, 1 HOLD, 2 to 6 are pytest's own."""
 
 
 class RunSession:
