@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ class Finished:
         return result
 
 
+def _heed_ctrl_c() -> None:
+    # A shell makes what it starts in the background deaf to Ctrl-C, and that is handed down.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class SmallSuite:
     """A suite with one runbook; green as it is made.
@@ -129,6 +135,7 @@ class SmallSuite:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - nothing else runs in this process
         )
 
     def run(self, *arguments: str, env: str | None = "demo", **environment: str) -> Finished:
