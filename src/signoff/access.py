@@ -19,20 +19,43 @@ class Permissions:
 
     Attributes:
         writes_sql: statements run as the role allows; otherwise only statements that are known to read.
+        writes_redis: all commands; otherwise those that the server flags as reading, and a list of reads.
+        writes_http: all methods; otherwise GET, HEAD and OPTIONS.
+        writes_kubernetes: all verbs; otherwise get, list, watch, logs and access reviews.
+        writes_messages: messages and declarations; otherwise passive declarations.
         runs_procedures: procedures of the profile may run.
     """
 
     writes_sql: bool
+    writes_redis: bool
+    writes_http: bool
+    writes_kubernetes: bool
+    writes_messages: bool
     runs_procedures: bool
 
 
 PERMISSIONS: Final[Mapping[Access, Permissions]] = MappingProxyType(
     {
-        "read_only": Permissions(writes_sql=False, runs_procedures=False),
-        "destructive": Permissions(writes_sql=True, runs_procedures=True),
+        "read_only": Permissions(
+            writes_sql=False,
+            writes_redis=False,
+            writes_http=False,
+            writes_kubernetes=False,
+            writes_messages=False,
+            runs_procedures=False,
+        ),
+        "destructive": Permissions(
+            writes_sql=True,
+            writes_redis=True,
+            writes_http=True,
+            writes_kubernetes=True,
+            writes_messages=True,
+            runs_procedures=True,
+        ),
     }
 )
-"""The permissions of each access. Reading a host or an artifact never depends on the access."""
+"""The permissions of each access. Reading a host, an artifact, a certificate or a backup
+never depends on the access: their handles can do nothing else."""
 
 
 def destructive_refusal(profile: Profile, allowed: str | None) -> str:

@@ -12,20 +12,25 @@ The tree::
     ├── TargetMismatch              the target is not the one that the profile pins
     ├── AccessRefused               the access of the test does not allow this
     │   ├── StatementRefused        ... this SQL statement
+    │   ├── CommandRefused          ... this Redis command
+    │   ├── RequestRefused          ... this request to an HTTP interface, a cluster or a broker
     │   └── ProcedureRefused        ... this procedure
     ├── ComponentError              a component cannot be used
     │   ├── ComponentAbsent         the profile says, with a reason, that it does not exist
     │   └── ComponentNotConfigured  the profile says nothing about it
     ├── HandleError                 a component did not answer as it should
     │   ├── Unreachable             no connection could be made
+    │   ├── CertificateRejected     the server's certificate is not to be trusted
     │   ├── AuthenticationFailed    the credentials were refused
     │   ├── PermissionDenied        the credentials do not allow this
     │   ├── ConnectionLost          an open connection broke
     │   ├── ServerNotReady          starting up, shutting down, or in recovery
     │   ├── TooManyConnections      the server has none left
+    │   ├── TooManyRequests         the server limits our rate
     │   ├── TimedOut                no answer within the deadline
-    │   ├── MissingObject           a table, column, file or function does not exist
+    │   ├── MissingObject           a table, column, file, path or other object does not exist
     │   ├── StatementFailed         the server rejected a statement
+    │   ├── RequestFailed           the server answered a request or command with an error
     │   └── UnexpectedAnswer        an answer of the wrong shape
     ├── EvidenceError               a value cannot be judged: None, NaN, empty, wrong type or unit
     ├── CriterionNotMet             a criterion was judged and is not met
@@ -104,6 +109,14 @@ class StatementRefused(AccessRefused):
     """A SQL statement is not known to read only."""
 
 
+class CommandRefused(AccessRefused):
+    """A Redis command is not known to read only."""
+
+
+class RequestRefused(AccessRefused):
+    """A request to an HTTP interface, a cluster or a broker is not known to read only."""
+
+
 class ProcedureRefused(AccessRefused):
     """A procedure may not run here."""
 
@@ -128,6 +141,10 @@ class Unreachable(HandleError):
     """No connection could be made."""
 
 
+class CertificateRejected(HandleError):
+    """The server's certificate is expired, for another name, or of an unknown authority."""
+
+
 class AuthenticationFailed(HandleError):
     """The credentials were refused."""
 
@@ -148,20 +165,28 @@ class TooManyConnections(HandleError):
     """The server has no connection left for us."""
 
 
+class TooManyRequests(HandleError):
+    """The server limits the rate of requests, and ours is beyond it."""
+
+
 class TimedOut(HandleError):
     """There was no answer within the deadline."""
 
 
 class MissingObject(HandleError):
-    """A table, column, file or function does not exist."""
+    """A table, column, file, path or other object does not exist."""
 
 
 class StatementFailed(HandleError):
     """The server rejected a statement."""
 
 
+class RequestFailed(HandleError):
+    """The server answered a request or command with an error."""
+
+
 class UnexpectedAnswer(HandleError):
-    """The answer has the wrong shape."""
+    """The answer has the wrong shape, type or size."""
 
 
 class EvidenceError(SignoffError):

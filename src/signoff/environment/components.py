@@ -195,6 +195,8 @@ class Redis:
     tls: Literal["disable", "verify-full"] = "verify-full"
     tls_ca: str | None = None
     timeout: Seconds = Seconds(5.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +211,8 @@ class Kubernetes:
     cluster_uid: str | None = None
     """The pin: UID of the namespace ``kube-system``."""
     timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +226,8 @@ class Api:
     """Sent as bearer token, instead of logging in with user and password."""
     tls_ca: str | None = None
     timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
     endpoints: Mapping[str, Url] = field(default_factory=dict)
     """Further addresses that belong to the application, by name: ``frontend``, ``tracing``."""
 
@@ -235,6 +241,9 @@ class Service:
     password: Secret | None = None
     token: Secret | None = None
     tls_ca: str | None = None
+    timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,20 +256,27 @@ class Metrics:
     token: Secret | None = None
     tls_ca: str | None = None
     timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
     alertmanager: Service | Absent | None = None
     grafana: Service | Absent | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RabbitMQ:
-    """A RabbitMQ cluster, by its management interface."""
+    """A RabbitMQ cluster: its management interface, and its listener for messages."""
 
     url: Url
     user: str
     password: Secret
     vhost: str = "/"
+    amqp: Address | None = None
+    """Of the listener for messages."""
+    amqp_tls: Literal["disable", "verify-full"] = "verify-full"
     tls_ca: str | None = None
     timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +289,8 @@ class Elasticsearch:
     api_key: Secret | None = None
     tls_ca: str | None = None
     timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +307,8 @@ class Backups:
     access_key: Secret | None = None
     secret_key: Secret | None = None
     timeout: Seconds = Seconds(30.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +318,8 @@ class Tls:
     addresses: tuple[Address, *tuple[Address, ...]]
     tls_ca: str | None = None
     timeout: Seconds = Seconds(10.0)
+    retry_within: Seconds = Seconds(2.0)
+    """After a connection fault, and only then, connecting is tried again for as long."""
 
 
 Component: TypeAlias = (
