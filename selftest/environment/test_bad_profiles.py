@@ -134,6 +134,11 @@ BAD: dict[str, Bad] = {
         f"[{C}.redis]\nabsent = true\n", f"{C}.redis.absent", "expected the reason why it does not exist"
     ),
     "absent and present": Bad(f'[{C}.host]\nabsent = "none"\nvia = []\n', f"{C}.host.via", "`absent` alone"),
+    "absent if something that is always so": Bad(
+        f'[{C}.redis]\nabsent_if = "no cache"\nhost = "cache"\nmode = "standalone"\n',
+        f"{C}.redis.absent_if",
+        "a placeholder that the stack fills",
+    ),
     "absent where it cannot be": Bad(
         '[systems.codex_memory]\nabsent = "none"\n', f"{C}.absent", "an unknown key", ""
     ),

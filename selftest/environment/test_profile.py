@@ -33,6 +33,8 @@ FACTS: dict[str, str | int] = {
     "replica_port": "5434",
     "system_identifier": 7301,
     "psql": "/opt/bin/psql",
+    "rabbitmq_url": "http://127.0.0.1:15672",
+    "rabbitmq_missing": "",
 }
 
 STACK = """
@@ -63,6 +65,11 @@ command = ["{psql}", "-p", "{postgres.port}", "{postgres.roles.administrator.use
 environment = { PGPASSWORD = { file = "{stack:directory}/monitor.password" }, PGHOST = "{postgres.host}" }
 [systems.codex_memory.postgres.roles.administrator]
 user = "dba"
+password = { file = "{stack:directory}/monitor.password" }
+[systems.codex_memory.rabbitmq]
+absent_if = "{stack:rabbitmq_missing}"
+url = "{stack:rabbitmq_url}"
+user = "observer"
 password = { file = "{stack:directory}/monitor.password" }
 """
 
@@ -262,6 +269,15 @@ def test_a_fact_that_the_stack_does_not_give_is_named(booted: Profile) -> None:
         booted.with_stack({**{k: v for k, v in FACTS.items() if k != "replica_port"}, "replicas_port": 1})
     assert refusal.value.subject == "environments/prod.toml: systems.codex_memory.postgres.replica.port"
     assert "Did you mean replicas_port?" in refusal.value.next_step
+
+
+def test_what_the_stack_could_not_bring_up_is_absent(booted: Profile) -> None:
+    """A component is absent for the reason that the stack gives, and there when it gives none."""
+    with_all = booted.with_stack(FACTS).system("codex_memory")
+    assert with_all.component("rabbitmq").url == "http://127.0.0.1:15672"
+    without = booted.with_stack({**FACTS, "rabbitmq_missing": "no rabbitmq-server here", "rabbitmq_url": ""})
+    with pytest.raises(ComponentAbsent, match="no rabbitmq-server here"):
+        without.system("codex_memory").component("rabbitmq")
 
 
 def test_a_fact_of_a_wrong_type_is_named(booted: Profile) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar, Union
 
 from signoff.environment.components import Absent, Seconds
 from signoff.environment.model import keys
-from signoff.environment.placeholders import Pending
+from signoff.environment.placeholders import Filled, Pending
 from signoff.environment.problems import Problem, child, suggestion
 from signoff.environment.references import (
     COMMAND_TIMEOUT,
@@ -201,6 +201,9 @@ class Converter:
         return CommandReference(command, timeout)
 
     def _union(self, kinds: tuple[Any, ...], value: Any, key: str) -> Any:
+        if Absent in kinds and isinstance(value, dict) and "absent_if" in value:
+            reason = self._stack_reason(value["absent_if"], f"{key}.absent_if")
+            value = {"absent": reason} if reason else {k: v for k, v in value.items() if k != "absent_if"}
         if Absent in kinds and isinstance(value, dict) and "absent" in value:
             for name in value.keys() - {"absent"}:
                 self.problem(
@@ -215,6 +218,20 @@ class Converter:
         if others == [str, Secret]:
             return self.secret(value, key) if isinstance(value, dict) else self._open_text(value, key)
         return self.value(others[0], value, key)
+
+    def _stack_reason(self, value: Any, key: str) -> str:
+        """Why the stack could not bring something up; empty if it could, or is not up yet."""
+        if isinstance(value, Pending):
+            return ""
+        if not isinstance(value, Filled):
+            self.problem(
+                key,
+                got=describe(value),
+                expected="a placeholder that the stack fills with a reason, or with nothing: {stack:FACT}",
+                next_step='Write absent = "reason" for what this environment never has.',
+            )
+            return ""
+        return value.strip()
 
     def _open_text(self, value: Any, key: str) -> Any:
         """A text where a secret reference would be allowed too; nothing secret may stand in it."""
